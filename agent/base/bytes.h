@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Reading and writing bytes of a message. Multi-byte integers are big-endian unless a name says _le.
+/// Reading and writing bytes of a message. Multi-byte integers are big-endian unless a name says
+/// _le.
 #pragma once
 
 #include <array>

@@ -14,10 +14,14 @@ std::atomic<Level> least_level{Level::kInfo};
 // sd-daemon(3): a "<N>" prefix carries the syslog priority into the journal.
 char priority_of(Level level) {
   switch (level) {
-    case Level::kDebug: return '7';
-    case Level::kInfo: return '6';
-    case Level::kWarning: return '4';
-    case Level::kError: return '3';
+    case Level::kDebug:
+      return '7';
+    case Level::kInfo:
+      return '6';
+    case Level::kWarning:
+      return '4';
+    case Level::kError:
+      return '3';
   }
   return '6';
 }

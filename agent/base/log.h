@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// One line an event, `event key=value ...`, to stderr in journald's form. Only drivers and mains log
-/// above debug; a line that is not fatal says what is done instead.
+/// One line an event, `event key=value ...`, to stderr in journald's form. Only drivers and mains
+/// log above debug; a line that is not fatal says what is done instead.
 #pragma once
 
 #include <fmt/core.h>

@@ -90,11 +90,11 @@ class [[nodiscard]] Result<void, E> {
 };
 
 /// The value of `expression`, or leaves the enclosing function with its error.
-#define TRY(expression)                                                              \
-  __extension__({                                                                    \
-    auto try_result_ = (expression);                                                 \
+#define TRY(expression)                                                                     \
+  __extension__({                                                                           \
+    auto try_result_ = (expression);                                                        \
     if (!try_result_.has_value()) return ::sallyport::Fail{std::move(try_result_).error()}; \
-    std::move(try_result_).value();                                                  \
+    std::move(try_result_).value();                                                         \
   })
 
 }  // namespace sallyport

@@ -13,8 +13,8 @@
 
 namespace sallyport {
 
-/// An IPv4 or IPv6 address as 16 bytes in network order; IPv4 is ::ffff:a.b.c.d (RFC 4291 2.5.5.2), so
-/// an IPv6 address of that form does not exist here and a packet that carries one is dropped.
+/// An IPv4 or IPv6 address as 16 bytes in network order; IPv4 is ::ffff:a.b.c.d (RFC 4291 2.5.5.2),
+/// so an IPv6 address of that form does not exist here and a packet that carries one is dropped.
 /// The order is that of the bytes: all of IPv4 is one interval.
 struct IpAddress {
   std::array<uint8_t, 16> bytes{};

@@ -28,8 +28,7 @@ std::optional<Raw> decode(std::string_view base64) {
 
 std::string encode(std::span<const uint8_t, 32> raw) {
   std::array<char, sodium_base64_ENCODED_LEN(32, sodium_base64_VARIANT_ORIGINAL)> out{};
-  sodium_bin2base64(out.data(), out.size(), raw.data(), raw.size(),
-                    sodium_base64_VARIANT_ORIGINAL);
+  sodium_bin2base64(out.data(), out.size(), raw.data(), raw.size(), sodium_base64_VARIANT_ORIGINAL);
   return out.data();
 }
 

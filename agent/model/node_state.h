@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// What the unprivileged node asks the agent for. The agent trusts none of it: guard/bounds
+/// decides.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/clock.h"
+#include "agent/model/endpoint.h"
+#include "agent/model/ip.h"
+#include "agent/model/keys.h"
+#include "agent/model/rule.h"
+
+namespace sallyport {
+
+/// A peer that came by a netmap.
+struct TailnetPeer {
+  PublicKey node_key;
+  std::string name;
+  std::string user;
+  std::vector<Prefix> allowed_ips;  // sorted
+  std::optional<Endpoint> endpoint;
+  uint16_t keepalive_s = 0;
+  bool jailed = false;
+  friend bool operator==(const TailnetPeer&, const TailnetPeer&) = default;
+};
+
+/// May rules with a time window be open? Source: saved clock, NTP, authenticated control time.
+enum class ClockTrust : uint8_t { kUnknown, kCredible };
+
+struct NodeState {
+  /// Addresses that were looked up for the endpoints of configured peers.
+  std::map<PublicKey, Endpoint> endpoints;
+  std::map<PublicKey, TailnetPeer> peers;
+  std::vector<Prefix> addresses;   // of ours in the tailnet
+  std::map<uint16_t, Rule> rules;  // the netmap's filter, by position
+  ClockTrust clock = ClockTrust::kUnknown;
+  friend bool operator==(const NodeState&, const NodeState&) = default;
+};
+
+}  // namespace sallyport
