@@ -2,7 +2,7 @@
 // The guest itself: what every scene relies on is there, tried and not looked up.
 //
 //   one network namespace:  wg0 --- v0 === v1      (an nft flowtable needs two devices)
-#include <linux/bpf.h>
+#include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
