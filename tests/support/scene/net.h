@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Network namespaces, links and processes of a scene. Everything made here is gone with the object.
+/// Network namespaces, links and processes of a scene. Everything made here is gone with the
+/// object.
 #pragma once
 
 #include <chrono>
@@ -32,7 +33,8 @@ std::string sh(const std::string& command, const std::string& netns = {});
 /// Waits until `happened` is true; looks every few milliseconds. False: the limit has passed.
 bool eventually(const std::function<bool()>& happened, std::chrono::milliseconds limit = 10s);
 
-/// A process that lives as long as this object. Its output goes to a file that a failing test shows.
+/// A process that lives as long as this object. Its output goes to a file that a failing test
+/// shows.
 class Process {
  public:
   Process(std::vector<std::string> argv, const std::string& netns, const std::string& log_file);

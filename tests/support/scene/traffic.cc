@@ -91,8 +91,7 @@ uint16_t port_of(const Fd& socket) {
 int send_to(const Fd& socket, const std::string& remote, uint16_t port,
             const std::string& payload) {
   const Address to = address_of(remote, port);
-  const ssize_t n =
-      ::sendto(socket.raw(), payload.data(), payload.size(), 0, to.get(), to.length);
+  const ssize_t n = ::sendto(socket.raw(), payload.data(), payload.size(), 0, to.get(), to.length);
   return n < 0 ? errno : 0;
 }
 
@@ -145,8 +144,8 @@ bool tcp_echo(const Fd& socket, size_t bytes, std::chrono::milliseconds limit) {
     pollfd one{socket.raw(), events, 0};
     if (::poll(&one, 1, static_cast<int>(left.count())) <= 0) return false;
     if ((one.revents & POLLOUT) != 0 && sent < bytes) {
-      const ssize_t n = ::send(socket.raw(), data.data() + sent, bytes - sent,
-                               MSG_DONTWAIT | MSG_NOSIGNAL);
+      const ssize_t n =
+          ::send(socket.raw(), data.data() + sent, bytes - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
       if (n > 0) sent += static_cast<size_t>(n);
     }
     if ((one.revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
@@ -160,7 +159,8 @@ bool tcp_echo(const Fd& socket, size_t bytes, std::chrono::milliseconds limit) {
 }
 
 uint64_t tcp_retransmits(const std::string& netns) {
-  std::istringstream words(sh("nstat -asz TcpRetransSegs | awk '/TcpRetransSegs/{print $2}'", netns));
+  std::istringstream words(
+      sh("nstat -asz TcpRetransSegs | awk '/TcpRetransSegs/{print $2}'", netns));
   uint64_t out = 0;
   words >> out;
   return out;
@@ -190,8 +190,8 @@ void EchoServer::serve() {
   std::vector<Fd> connections;
   std::array<char, 65536> buffer{};
   for (;;) {
-    std::vector<pollfd> all{{wake_.raw(), POLLIN, 0}, {udp_.raw(), POLLIN, 0},
-                            {tcp_.raw(), POLLIN, 0}};
+    std::vector<pollfd> all{
+        {wake_.raw(), POLLIN, 0}, {udp_.raw(), POLLIN, 0}, {tcp_.raw(), POLLIN, 0}};
     for (const Fd& connection : connections) all.push_back({connection.raw(), POLLIN, 0});
     ::poll(all.data(), all.size(), -1);
     if (all[0].revents != 0) return;
@@ -231,9 +231,9 @@ void EchoServer::serve() {
 int pings(const std::string& netns, const std::string& remote, int count,
           std::chrono::milliseconds limit) {
   const auto seconds = std::to_string((limit.count() + 999) / 1000);
-  const Output result = run({"ping", "-n", "-q", "-c", std::to_string(count), "-i", "0.2", "-W",
-                             seconds, remote},
-                            netns, limit * count + 10s);
+  const Output result =
+      run({"ping", "-n", "-q", "-c", std::to_string(count), "-i", "0.2", "-W", seconds, remote},
+          netns, limit * count + 10s);
   int received = 0;
   const size_t at = result.out.find(" received");
   if (at == std::string::npos) return 0;
