@@ -34,22 +34,20 @@ class Lab:
         share = ROOT / "build/lab" / program.path.name
         shutil.rmtree(share, ignore_errors=True)
         share.mkdir(parents=True)
-        heard = []
+        boot = object()
 
         def first_line_ends_boot(line):
-            if not heard:
-                heard.append(True)
-                progress.end(heard)
+            progress.end(boot)
             on_line(line)
 
-        progress.begin(heard, "booting the lab guest")
+        progress.begin(boot, "booting the lab guest")
         try:
             outcome = machine.run(
                 self._kernel, [program.path, *arguments],
                 machine.Options(accelerator=self._accelerator, silence_s=silence_s, timeout_s=3600),
                 on_line=first_line_ends_boot, share=share, env=env, cwd="/lab")
         finally:
-            progress.end(heard)
+            progress.end(boot)
         return _ending(outcome, silence_s)
 
 

@@ -112,13 +112,25 @@ class _Boot:
                 *lines, self._pending[fd] = self._pending[fd].split(b"\n")
                 for line in lines:
                     self._take(fd, line.decode(errors="replace").rstrip("\r"), on_line)
-            if self._console.stat().st_size and not self._options.interactive:
+            if not self._options.interactive and self._console_has_spoken():
                 return "console"
             if reason := self._limit():
                 return reason
         if self._pending[self._out]:
             self._take(self._out, self._pending[self._out].decode(errors="replace"), on_line)
         return "exit" if self._code is not None else "died"
+
+    def _console_has_spoken(self):
+        """Waits for the end of what the kernel has to say: an oops is many lines."""
+        size = self._console.stat().st_size
+        if not size:
+            return False
+        for _ in range(10):
+            time.sleep(0.5)
+            before, size = size, self._console.stat().st_size
+            if size == before or self._qemu.poll() is not None:
+                break
+        return True
 
     def _take(self, fd, line, on_line):
         self._heard = time.monotonic()
