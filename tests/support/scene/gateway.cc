@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -57,9 +58,10 @@ void Gateway::configure(const std::string& yaml) const {
 bool Gateway::start(std::chrono::milliseconds limit) {
   std::filesystem::remove(file("run/agent.ready"));
   agent_ = std::make_unique<Process>(
-      std::vector<std::string>{program("sallyport-agent"), "--config", file("config.yaml"),
-                               "--state", file("state"), "--run", file("run"), "--node-user",
-                               "65534"},
+      std::vector<std::string>{
+          programs.empty() ? program("sallyport-agent") : programs + "/sallyport-agent", "--config",
+          file("config.yaml"), "--state", file("state"), "--run", file("run"), "--node-user",
+          "65534"},
       netns_, file("agent.log"));
   return serving(limit);
 }

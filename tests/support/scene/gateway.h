@@ -45,6 +45,9 @@ class Gateway {
   [[nodiscard]] std::string file(const std::string& name) const { return dir_ + "/" + name; }
   [[nodiscard]] std::string public_key() const;
   [[nodiscard]] int wg_port() const;
+  /// Folder of the agent and its node, if not that of the test.
+  std::string programs;
+
   /// Everything that explains a failure: log, status, ruleset, links, wg show.
   [[nodiscard]] std::string dump() const;
 

@@ -311,6 +311,7 @@ void Stream::receive_loop(Side& to) {
       to.seen[number] = true;
       ++to.received;
     }
+    to.highest = std::max(to.highest.load(), number);
     to.last = ticks();
   }
 }
@@ -330,7 +331,7 @@ Stream::Report Stream::now() const {
   const auto direction = [](const Side& from, const Side& to) {
     // What is received is read first: the difference never looks smaller than it is.
     const uint64_t received = to.received;
-    return Direction{from.sent, received, to.duplicates,
+    return Direction{from.sent, received, to.duplicates, to.highest,
                      Clock::time_point(Clock::duration(to.last.load()))};
   };
   return {direction(a_, b_), direction(b_, a_)};

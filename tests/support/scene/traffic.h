@@ -84,6 +84,7 @@ class Stream {
     uint64_t sent = 0;
     uint64_t received = 0;
     uint64_t duplicates = 0;
+    uint64_t highest = 0;  // number of a packet received; numbers count from 0
     Clock::time_point last_received{};
   };
   struct Report {
@@ -102,7 +103,7 @@ class Stream {
  private:
   struct Side {
     Fd socket;
-    std::atomic<uint64_t> sent{0}, received{0}, duplicates{0};
+    std::atomic<uint64_t> sent{0}, received{0}, duplicates{0}, highest{0};
     std::atomic<int64_t> last{0};
     std::vector<bool> seen;
   };
