@@ -44,6 +44,16 @@ void Message::begin_generic(uint16_t family, uint8_t command, uint8_t version, u
   assert(put);
 }
 
+bool Message::begin_with(ByteView message) {
+  begin(NLMSG_NOOP);
+  nlmsghdr head{};
+  if (message.size() < sizeof(head) || message.size() > capacity_) return false;
+  std::memcpy(&head, message.data(), sizeof(head));
+  if (head.nlmsg_len != message.size()) return false;
+  std::memcpy(buffer_.get(), message.data(), message.size());
+  return true;
+}
+
 bool Message::put_raw(ByteView data) {
   if (size() + MNL_ALIGN(data.size()) > capacity_) return false;
   std::memcpy(mnl_nlmsg_put_extra_header(header(), data.size()), data.data(), data.size());

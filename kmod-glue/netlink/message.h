@@ -38,6 +38,10 @@ class Message {
   /// The same for a command of a generic netlink family. Source: struct genlmsghdr.
   void begin_generic(uint16_t family, uint8_t command, uint8_t version, uint16_t flags = 0);
 
+  /// Starts with a copy of a whole message that another library built. False: it is longer than
+  /// the capacity, or not what its header says.
+  [[nodiscard]] bool begin_with(ByteView message);
+
   /// A protocol's own header (ifinfomsg and the like); before any attribute.
   template <class Header>
     requires std::is_trivially_copyable_v<Header>
