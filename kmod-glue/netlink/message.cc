@@ -44,13 +44,13 @@ void Message::begin_generic(uint16_t family, uint8_t command, uint8_t version, u
   assert(put);
 }
 
-bool Message::begin_with(ByteView message) {
-  begin(NLMSG_NOOP);
+bool Message::begin_with(ByteView whole) {
+  if (whole.size() < MNL_NLMSG_HDRLEN || whole.size() > capacity_) return false;
   nlmsghdr head{};
-  if (message.size() < sizeof(head) || message.size() > capacity_) return false;
-  std::memcpy(&head, message.data(), sizeof(head));
-  if (head.nlmsg_len != message.size()) return false;
-  std::memcpy(buffer_.get(), message.data(), message.size());
+  std::memcpy(&head, whole.data(), sizeof(head));
+  if (head.nlmsg_len != whole.size()) return false;
+  begin(head.nlmsg_type, head.nlmsg_flags);
+  std::memcpy(buffer_.get(), whole.data(), whole.size());
   return true;
 }
 

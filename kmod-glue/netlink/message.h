@@ -38,9 +38,9 @@ class Message {
   /// The same for a command of a generic netlink family. Source: struct genlmsghdr.
   void begin_generic(uint16_t family, uint8_t command, uint8_t version, uint16_t flags = 0);
 
-  /// Starts with a copy of a whole message that another library built. False: it is longer than
-  /// the capacity, or not what its header says.
-  [[nodiscard]] bool begin_with(ByteView message);
+  /// Starts with a copy of a whole message that another library built. False: no room, or not one
+  /// message; then this one is as it was.
+  [[nodiscard]] bool begin_with(ByteView whole);
 
   /// A protocol's own header (ifinfomsg and the like); before any attribute.
   template <class Header>

@@ -92,6 +92,14 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
   return NetlinkSocket(std::move(fd));
 }
 
+Result<void> NetlinkSocket::be_strict() {
+  const int on = 1;
+  if (setsockopt(fd_.raw(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on)) != 0) {
+    return fail(errno, "set a netlink socket to strict checking");
+  }
+  return {};
+}
+
 Result<void> NetlinkSocket::request(Message& message, std::string_view doing, const Visit& visit) {
   message.header()->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
   TRY(exchange(message, doing, visit));

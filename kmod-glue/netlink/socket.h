@@ -28,6 +28,10 @@ class NetlinkSocket {
   /// `protocol` is NETLINK_ROUTE, NETLINK_GENERIC, ...
   static Result<NetlinkSocket> open(int protocol);
 
+  /// From now on the kernel refuses dump requests that it does not fully understand, and honours
+  /// the filters in them (a route dump of one table).
+  Result<void> be_strict();
+
   /// Sends and waits for the acknowledgement; `visit` sees answers that come before it. `doing`
   /// ("create link wg0") opens the text of an error, the kernel's own words follow. Errors: the
   /// kernel's errno; ENOBUFS if its answer was lost (it may have been carried out: observe);
