@@ -10,22 +10,26 @@
 struct sp_flow_key {
 	uint8_t peer_addr[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
 	uint8_t other_addr[16];
-	uint16_t peer_port_be; /* ICMP echo: the identifier in both; 0 where there are no ports */
+	uint16_t peer_port_be; /* ICMP query: the identifier in both; 0 where there are no ports */
 	uint16_t other_port_be;
-	uint8_t proto; /* IPv4 protocol or the last IPv6 next header */
-	uint8_t pad[3];
+	uint8_t proto;		/* IPv4 protocol or the last IPv6 next header */
+	uint8_t icmp_request;	/* type of an ICMP query's request (8, 13, 128); else 0 */
+	uint8_t icmp_from_peer; /* 1: the peer's side asks. A query of one side opens none for the other */
+	uint8_t pad;
 };
 
 enum sp_flow_flags {
 	SP_FLOW_FROM_PEER = 1, /* the peer's side began: judge both directions as its packet */
-	SP_FLOW_TOMBSTONE = 2, /* denied after it was allowed; either direction refreshes it */
-	SP_FLOW_REPLIED = 4,   /* the other direction has been seen */
+	SP_FLOW_REPLIED = 2,   /* the other direction has been seen */
 };
 enum sp_flow_state { SP_FLOW_OPENING, SP_FLOW_OPEN, SP_FLOW_CLOSING };
 
 struct sp_flow {
-	uint64_t word;	   /* the policy word under which it was judged last */
-	uint64_t last_ns;  /* CLOCK_MONOTONIC_COARSE of its last packet, either direction */
+	/// The policy word under which it was judged last. With SP_WORD_DENIED it is a tombstone: denied
+	/// after it was allowed, and either direction refreshes it. One word, so that no other write to the
+	/// flow can lose a revocation.
+	uint64_t word;
+	uint64_t last_ns;  /* CLOCK_MONOTONIC_COARSE of its last packet, either direction; 0: being reaped */
 	uint64_t first_ns; /* the same clock */
 	uint64_t packets;  /* both directions, segments of GSO packets counted */
 	uint64_t bytes;
@@ -40,21 +44,28 @@ struct sp_fragment_key {
 	uint8_t src_addr[16];
 	uint8_t dst_addr[16];
 	uint32_t id_be; /* IPv4: the 16 bits in the lower half, network order */
-	uint8_t proto;
+	uint8_t proto; /* IPv6: the next header in the fragment header */
 	uint8_t hook;
 	uint8_t pad[2];
 };
 struct sp_fragment {
 	uint64_t until_ns; /* CLOCK_MONOTONIC_COARSE: 15 s after the first one */
+	uint64_t word;	   /* under which it was judged: under another one the rest is judged as the first was */
+	uint32_t peer;
 	uint16_t rule;
+	uint16_t src_port_be;
+	uint16_t dst_port_be;
 	uint8_t allowed;
-	uint8_t pad[5];
+	uint8_t icmp_type;
+	uint8_t tcp_flags;
+	uint8_t proto; /* the transport's */
+	uint8_t pad[2];
 };
 
 /// One slot a peer: BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, "peers". Index 0 is nobody.
 struct sp_peer {
 	uint64_t last_tx_ns; /* CLOCK_MONOTONIC_COARSE of the last allowed packet to the peer; 0: never */
-	uint64_t last_rx_ns;
+	uint64_t last_rx_ns; /* of the last packet from it, denied ones too: it is there */
 	uint64_t tx_bytes;
 	uint64_t rx_bytes;
 	uint64_t answers_full_ns; /* token bucket of our denials (GCRA): when it is full again */
