@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "agent/cli/app.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <iostream>
+#include <optional>
+
+#include "agent/base/version.h"
+#include "agent/cli/client.h"
+#include "agent/cli/completion.h"
+#include "agent/cli/peer_add.h"
+#include "agent/cli/render.h"
+#include "agent/cli/terminal.h"
+#include "agent/model/keys.h"
+#include "agent/options/reference.h"
+
+namespace sallyport::cli {
+namespace {
+
+struct Context {
+  std::string run_dir = "/run/sallyport";
+  bool json = false;
+  ExitCode exit = ExitCode::kDone;
+};
+
+void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void complain(Context& context, const Complaint& complaint) {
+  if (context.json) print(complaint.json().dump() + "\n");
+  std::fputs(("sallyport: " + complaint.text() + "\n").c_str(), stderr);
+  context.exit = complaint.code;
+}
+
+using Renderer = std::string (*)(const Json&, bool colour);
+
+std::optional<Json> show(Context& context, const std::string& verb, const Json& args,
+                         Renderer render) {
+  auto answer = ask_once(context.run_dir, verb, args);
+  if (!answer) {
+    complain(context, answer.error());
+    return {};
+  }
+  print(context.json ? answer->dump() + "\n" : render(*answer, colour_wanted()));
+  return *answer;
+}
+
+// verb, help, renderer: those that ask one question without words of their own.
+struct Question {
+  const char* verb;
+  const char* help;
+  Renderer render;
+};
+constexpr Question kQuestions[] = {
+    {"status", "health, peers and policy of this gateway", render_status},
+    {"peers", "peers with their paths and traffic", render_peers},
+    {"rules", "access rules with their hits", render_rules},
+    {"plan", "what a reload would change in the kernel, without doing it", render_plan},
+};
+
+void add_questions(CLI::App& app, Context& context) {
+  for (const Question& question : kQuestions) {
+    app.add_subcommand(question.verb, question.help)->callback([&context, question] {
+      show(context, question.verb, Json::object(), question.render);
+    });
+  }
+}
+
+void add_explain(CLI::App& app, Context& context) {
+  struct Words {
+    std::string src, dst, proto = "tcp", at;
+  };
+  const auto words = std::make_shared<Words>();
+  CLI::App* command = app.add_subcommand("explain",
+                                         "would this connection be allowed, and by which rule? "
+                                         "Exit code 10 if not");
+  command->add_option("SRC", words->src, "a peer's name or an address")->required();
+  command->add_option("DST[:PORT]", words->dst, "an address with port, or a peer's name")
+      ->required();
+  command->add_option("PROTO", words->proto, "tcp, udp, icmp, ... or a number")
+      ->capture_default_str();
+  command->add_option("--at", words->at, "as of this time (RFC 3339)");
+  command->callback([&context, words] {
+    const auto answer =
+        show(context, "explain",
+             {{"src", words->src}, {"dst", words->dst}, {"proto", words->proto}, {"at", words->at}},
+             render_explanation);
+    if (answer && answer->value("verdict", "") == "deny") context.exit = ExitCode::kAnswerIsNo;
+  });
+}
+
+void add_drops(CLI::App& app, Context& context) {
+  const auto follow = std::make_shared<bool>(false);
+  CLI::App* command = app.add_subcommand("drops", "what was dropped lately, and why");
+  command->add_flag("-f,--follow", *follow, "go on with each drop as it happens");
+  command->callback([&context, follow] {
+    if (!*follow) {
+      show(context, "drops", Json::object(), render_drops);
+      return;
+    }
+    const bool colour = colour_wanted();
+    const auto end = ask(context.run_dir, "drops-follow", Json::object(), [&](const Json& drop) {
+      print(context.json ? drop.dump() + "\n" : render_drop(drop, colour));
+      std::fflush(stdout);
+      return true;
+    });
+    if (!end) complain(context, end.error());
+  });
+}
+
+void add_flows(CLI::App& app, Context& context) {
+  const auto top = std::make_shared<unsigned>(50);
+  CLI::App* command = app.add_subcommand("flows", "flows under way, the largest first");
+  command->add_option("--top", *top, "how many")->capture_default_str()->check(CLI::PositiveNumber);
+  command->callback([&context, top] { show(context, "flows", {{"top", *top}}, render_flows); });
+}
+
+void add_doctor(CLI::App& app, Context& context) {
+  const auto fix = std::make_shared<bool>(false);
+  CLI::App* command = app.add_subcommand(
+      "doctor", "looks for what is wrong and how to mend it. Exit code 10 if something is");
+  command->add_flag("--fix", *fix, "mend what can be mended safely");
+  command->callback([&context, fix] {
+    const auto answer = show(context, "doctor", {{"fix", *fix}}, render_findings);
+    if (!answer) return;
+    for (const Json& finding : answer->value("findings", Json::array())) {
+      const std::string severity = finding.value("severity", "info");
+      if (severity != "info" && !finding.value("fixed", false))
+        context.exit = ExitCode::kAnswerIsNo;
+    }
+  });
+}
+
+void add_changes(CLI::App& app, Context& context) {
+  const auto say_done = [&context](const std::string& verb, const std::string& done) {
+    const auto answer = ask_once(context.run_dir, verb);
+    if (!answer) return complain(context, answer.error());
+    print(context.json ? answer->dump() + "\n" : done + "\n");
+  };
+  app.add_subcommand("reload", "read config.yaml again and apply what changed")
+      ->callback([say_done] { say_done("reload", "Reloaded."); });
+  app.add_subcommand("down", "take everything of ours out of the kernel")->callback([say_done] {
+    say_done("down", "Down: the kernel is as it was before. sallyport reload brings it up again.");
+  });
+}
+
+void add_peer_commands(CLI::App& app, Context& context) {
+  CLI::App* peer = app.add_subcommand("peer", "plain WireGuard peers")->require_subcommand(1);
+  struct Words {
+    std::string name;
+    bool qr = false;
+  };
+  const auto words = std::make_shared<Words>();
+  CLI::App* add = peer->add_subcommand("add", "make a peer and print its configuration");
+  add->add_option("NAME", words->name, "letters, digits and '-'")->required();
+  add->add_flag("--qr", words->qr, "show it as a QR code for the phone app, too");
+  add->callback([&context, words] {
+    const auto peer_added = add_peer(context.run_dir, words->name);
+    if (!peer_added) return complain(context, peer_added.error());
+    if (context.json) {
+      print(Json{{"v", 1},
+                 {"name", words->name},
+                 {"file", peer_added->file},
+                 {"configuration", peer_added->configuration}}
+                .dump() +
+            "\n");
+      return;
+    }
+    print(peer_added->configuration);
+    if (words->qr) print("\n" + qr_text(peer_added->configuration));
+    std::fputs(fmt::format("\n{} holds the peer. Its private key is above and nowhere else.\n"
+                           "It may do nothing until a rule in config.yaml names it: "
+                           "from: [{}], to: [lan]\n",
+                           peer_added->file, words->name)
+                   .c_str(),
+               stderr);
+  });
+}
+
+void add_keys(CLI::App& app, Context& context) {
+  app.add_subcommand("genkey", "a new private key, as wg genkey")->callback([&context] {
+    const std::string key = PrivateKey::generate().reveal_text();
+    print(context.json ? Json{{"v", 1}, {"private_key", key}}.dump() + "\n" : key + "\n");
+  });
+  app.add_subcommand("pubkey", "the public key of the private key on standard input")
+      ->callback([&context] {
+        std::string line;
+        std::getline(std::cin, line);
+        const auto key = PrivateKey::parse(line);
+        explicit_bzero(line.data(), line.size());
+        if (!key) {
+          complain(context, {ExitCode::kInvalidInput,
+                             "standard input holds no private key (44 characters of base64)",
+                             {},
+                             0,
+                             0,
+                             "sallyport genkey | sallyport pubkey"});
+          return;
+        }
+        const std::string open = key->public_key().text();
+        print(context.json ? Json{{"v", 1}, {"public_key", open}}.dump() + "\n" : open + "\n");
+      });
+}
+
+void add_texts(CLI::App& app, Context& context) {
+  app.add_subcommand("version", "the version of this program")->callback([&context] {
+    print(context.json ? Json{{"v", 1}, {"version", kVersion}}.dump() + "\n"
+                       : fmt::format("sallyport {}\n", kVersion));
+  });
+  const auto shell = std::make_shared<std::string>();
+  CLI::App* completion = app.add_subcommand("completion", "completion for your shell");
+  completion->add_option("SHELL", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion->callback([&app, shell] { print(completion_script(app, *shell)); });
+  app.add_subcommand("reference", "the configuration reference, as config/reference.md")
+      ->callback([] { print(options::reference_page()); });
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  Context context;
+  CLI::App app("Asks and steers the Sallyport gateway on this machine.", "sallyport");
+  app.add_option("--run", context.run_dir, "where the agent's socket is")->capture_default_str();
+  app.add_flag("--json", context.json, "one JSON object instead of text");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_version_flag("--version", std::string("sallyport ") + kVersion);
+  add_questions(app, context);
+  add_explain(app, context);
+  add_drops(app, context);
+  add_flows(app, context);
+  add_doctor(app, context);
+  add_changes(app, context);
+  add_peer_commands(app, context);
+  add_keys(app, context);
+  add_texts(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+  }
+  return static_cast<int>(context.exit);
+}
+
+}  // namespace sallyport::cli
