@@ -12,6 +12,11 @@ namespace {
 
 constexpr std::array<uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
+// The IPv6 neighbours of the block that stands for IPv4.
+constexpr IpAddress kBeforeMapped{
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff}};
+constexpr IpAddress kBehindMapped{{0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+
 IpAddress with_tail(const Prefix& prefix, uint8_t fill) {
   IpAddress out = prefix.address;
   const unsigned skip = (prefix.address.is_v4() ? 96U : 0U) + prefix.length;
@@ -77,7 +82,7 @@ std::optional<IpAddress> IpAddress::next() const {
   for (size_t i = 16; i-- > 0;) {
     if (++out.bytes[i] != 0) break;
   }
-  return out;
+  return !is_v4() && out.is_v4() ? kBehindMapped : out;
 }
 
 std::optional<IpAddress> IpAddress::previous() const {
@@ -86,7 +91,7 @@ std::optional<IpAddress> IpAddress::previous() const {
   for (size_t i = 16; i-- > 0;) {
     if (out.bytes[i]-- != 0) break;
   }
-  return out;
+  return !is_v4() && out.is_v4() ? kBeforeMapped : out;
 }
 
 std::optional<IpRange> IpRange::parse(std::string_view text) {
@@ -132,7 +137,10 @@ Prefix Prefix::host(const IpAddress& address) {
 
 Prefix Prefix::masked() const { return {with_tail(*this, 0), length}; }
 
-IpRange Prefix::range() const { return {with_tail(*this, 0), with_tail(*this, 0xff)}; }
+IpRange Prefix::range() const {
+  const IpAddress last = with_tail(*this, 0xff);
+  return {with_tail(*this, 0), !address.is_v4() && last.is_v4() ? kBeforeMapped : last};
+}
 
 std::string Prefix::text() const { return address.text() + "/" + std::to_string(length); }
 

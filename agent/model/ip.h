@@ -31,7 +31,7 @@ struct IpAddress {
   /// 32 or 128.
   [[nodiscard]] unsigned bits() const { return is_v4() ? 32 : 128; }
   [[nodiscard]] std::string text() const;
-  /// The neighbour; nothing past the end of the family's space.
+  /// The neighbour; nothing past the end of the family's space. IPv6 steps over the mapped block.
   [[nodiscard]] std::optional<IpAddress> next() const;
   [[nodiscard]] std::optional<IpAddress> previous() const;
 
@@ -63,6 +63,7 @@ struct Prefix {
   /// The prefix with its host bits cleared.
   [[nodiscard]] Prefix masked() const;
   [[nodiscard]] bool has_host_bits() const { return masked() != *this; }
+  /// One that would end inside the mapped block (::/80 is such) ends before it.
   [[nodiscard]] IpRange range() const;
   [[nodiscard]] bool contains(const IpAddress& a) const { return range().contains(a); }
   [[nodiscard]] bool overlaps(const Prefix& o) const { return range().overlaps(o.range()); }
