@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "agent/options/complaints.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace sallyport::options {
+
+void Complaints::add(Position where, std::string message, std::string hint) {
+  // More than are shown, because they come in another order; not all: a file can hold a million.
+  constexpr size_t kKept = 500;
+  if (errors_.size() >= kKept) {
+    ++forgotten_;
+    return;
+  }
+  errors_.push_back({std::move(where), std::move(message), std::move(hint)});
+}
+
+std::vector<InputError> Complaints::take() {
+  const auto rank = [&](const InputError& error) {
+    const auto file = std::ranges::find(files_, error.where.file) - files_.begin();
+    return std::tuple(file, error.where.line, error.where.column);
+  };
+  std::ranges::stable_sort(errors_, {}, rank);
+  if (errors_.size() > kShownErrors) {
+    const size_t rest = errors_.size() - kShownErrors + forgotten_;
+    errors_.resize(kShownErrors);
+    errors_.push_back({{}, std::to_string(rest) + " more errors are not shown", {}});
+  }
+  return std::exchange(errors_, {});
+}
+
+}  // namespace sallyport::options

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "agent/options/document.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include <istream>
+#include <map>
+#include <optional>
+#include <streambuf>
+
+namespace sallyport::options {
+namespace {
+
+Mark mark_of(const YAML::Mark& mark) {
+  return {static_cast<uint32_t>(mark.line + 1), static_cast<uint32_t>(mark.column + 1)};
+}
+
+/// Reads a string_view in place: an istringstream would copy it.
+class ViewBuffer : public std::streambuf {
+ public:
+  explicit ViewBuffer(std::string_view text) {
+    auto* begin = const_cast<char*>(text.data());  // NOLINT: setg wants it, nothing writes
+    setg(begin, begin, begin + text.size());
+  }
+};
+
+/// Length of the well-formed UTF-8 sequence at the start of `text`; 0: there is none.
+/// Source: RFC 3629 4.
+size_t utf8_length(std::string_view text) {
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0};
+  };
+  const auto tail = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
+  const uint8_t first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first <= 0xdf) return tail(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    const bool overlong = first == 0xe0 && byte(1) < 0xa0;
+    const bool surrogate = first == 0xed && byte(1) > 0x9f;
+    return tail(1) && tail(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    const bool overlong = first == 0xf0 && byte(1) < 0x90;
+    const bool beyond = first == 0xf4 && byte(1) > 0x8f;
+    return tail(1) && tail(2) && tail(3) && !overlong && !beyond ? 4 : 0;
+  }
+  return 0;
+}
+
+bool is_control(std::string_view sequence) {
+  const auto first = static_cast<uint8_t>(sequence[0]);
+  if (sequence.size() == 2) return first == 0xc2 && static_cast<uint8_t>(sequence[1]) < 0xa0;  // C1
+  return first == 0x7f || (first < 0x20 && first != '\t' && first != '\n' && first != '\r');
+}
+
+/// The first byte that is not text, if there is one.
+std::optional<std::pair<Mark, std::string>> find_bad_byte(std::string_view text) {
+  Mark at{1, 1};
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    if (length == 0) return {{at, "this byte is not UTF-8"}};
+    if (is_control(text.substr(0, length))) {
+      return {{at, "this control character is not allowed in text"}};
+    }
+    at = text[0] == '\n' ? Mark{at.line + 1, 1}
+                         : Mark{at.line, at.column + static_cast<uint32_t>(length)};
+    text.remove_prefix(length);
+  }
+  return {};
+}
+
+size_t count_nodes(const Node& node) {
+  size_t count = 1;
+  for (const Node& item : node.items) count += count_nodes(item);
+  for (const auto& entry : node.entries) count += count_nodes(entry.value);
+  return count;
+}
+
+size_t depth_of(const Node& node) {
+  size_t deepest = 0;
+  for (const Node& item : node.items) deepest = std::max(deepest, depth_of(item));
+  for (const auto& entry : node.entries) deepest = std::max(deepest, depth_of(entry.value));
+  return deepest + 1;
+}
+
+/// Builds the tree. After the first complaint it goes on listening and builds no more.
+class Builder : public YAML::EventHandler {
+ public:
+  [[nodiscard]] const std::optional<std::pair<Mark, std::string>>& complaint() const {
+    return complaint_;
+  }
+  [[nodiscard]] std::optional<Node>& root() { return root_; }
+
+  void OnDocumentStart(const YAML::Mark& /*mark*/) override {}
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    place({.type = Node::Type::kNull, .mark = mark_of(mark)}, anchor);
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    check_tag(mark, tag);
+    place({.type = Node::Type::kScalar, .mark = mark_of(mark), .text = value}, anchor);
+  }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (complaint_) return;
+    const auto known = anchors_.find(anchor);
+    if (known == anchors_.end()) return complain(mark_of(mark), "this alias contains itself");
+    // Checked before it is copied: nine lines of aliases to aliases are 10^9 nodes.
+    if (nodes_ + known->second.nodes > kMaxNodes) return complain(mark_of(mark), too_many());
+    if (open_.size() + known->second.depth > kMaxDepth) return complain(mark_of(mark), too_deep());
+    nodes_ += known->second.nodes;
+    Node copy = known->second.node;
+    copy.mark = mark_of(mark);
+    attach(std::move(copy));
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value /*style*/) override {
+    open(Node::Type::kList, mark, tag, anchor);
+  }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value /*style*/) override {
+    open(Node::Type::kMap, mark, tag, anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapEnd() override { close(); }
+
+ private:
+  struct Open {
+    Node node;
+    YAML::anchor_t anchor = 0;
+    bool has_key = false;
+    std::string key = {};
+    Mark key_mark = {};
+  };
+  struct Anchored {
+    Node node;
+    size_t nodes = 0;
+    size_t depth = 0;
+  };
+
+  static std::string too_many() {
+    return "more than " + std::to_string(kMaxNodes) + " values in one file";
+  }
+  static std::string too_deep() {
+    return "nested more than " + std::to_string(kMaxDepth) + " deep";
+  }
+  void complain(Mark mark, std::string message) {
+    if (!complaint_) complaint_ = {mark, std::move(message)};
+  }
+  void check_tag(const YAML::Mark& mark, const std::string& tag) {
+    // "?" is plain and "!" is quoted text; anything else was written by hand.
+    if (tag.empty() || tag == "?" || tag == "!") return;
+    complain(mark_of(mark), "tags are not understood: " + quoted(tag));
+  }
+
+  void open(Node::Type type, const YAML::Mark& mark, const std::string& tag,
+            YAML::anchor_t anchor) {
+    check_tag(mark, tag);
+    if (complaint_) return;
+    if (open_.size() >= kMaxDepth) return complain(mark_of(mark), too_deep());
+    if (++nodes_ > kMaxNodes) return complain(mark_of(mark), too_many());
+    open_.push_back({.node = {.type = type, .mark = mark_of(mark)}, .anchor = anchor});
+  }
+  void close() {
+    if (complaint_) return;
+    Open done = std::move(open_.back());
+    open_.pop_back();
+    remember(done.node, done.anchor);
+    attach(std::move(done.node));
+  }
+  void place(Node node, YAML::anchor_t anchor) {
+    if (complaint_) return;
+    if (++nodes_ > kMaxNodes) return complain(node.mark, too_many());
+    remember(node, anchor);
+    attach(std::move(node));
+  }
+  void remember(const Node& node, YAML::anchor_t anchor) {
+    if (anchor == YAML::NullAnchor) return;
+    const size_t nodes = count_nodes(node);
+    // The anchored copy is memory too.
+    if (nodes_ + nodes > kMaxNodes) return complain(node.mark, too_many());
+    nodes_ += nodes;
+    anchors_[anchor] = {node, nodes, depth_of(node)};
+  }
+  void attach(Node node) {
+    if (complaint_) return;
+    if (open_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Open& parent = open_.back();
+    if (parent.node.type == Node::Type::kList) {
+      parent.node.items.push_back(std::move(node));
+    } else if (parent.has_key) {
+      parent.node.entries.push_back({std::move(parent.key), parent.key_mark, std::move(node)});
+      parent.has_key = false;
+    } else if (node.type == Node::Type::kScalar) {
+      parent.key = std::move(node.text);
+      parent.key_mark = node.mark;
+      parent.has_key = true;
+    } else {
+      complain(node.mark, "a key must be text");
+    }
+  }
+
+  std::vector<Open> open_;
+  std::map<YAML::anchor_t, Anchored> anchors_;
+  std::optional<Node> root_;
+  std::optional<std::pair<Mark, std::string>> complaint_;
+  size_t nodes_ = 0;
+};
+
+}  // namespace
+
+std::string quoted(std::string_view text) {
+  constexpr size_t kShown = 60;
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string out = "\"";
+  size_t shown = 0;
+  while (shown < text.size() && shown < kShown) {
+    const auto rest = text.substr(shown);
+    const size_t length = utf8_length(rest);
+    const size_t taken = length == 0 ? 1 : length;
+    if (length == 0 || is_control(rest.substr(0, length)) || rest[0] == '\n' || rest[0] == '\r' ||
+        rest[0] == '\t') {
+      for (const char c : rest.substr(0, taken)) {
+        const auto byte = static_cast<uint8_t>(c);
+        out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+      }
+    } else {
+      if (rest[0] == '"' || rest[0] == '\\') out += '\\';
+      out += rest.substr(0, taken);
+    }
+    shown += taken;
+  }
+  out += '"';
+  if (shown < text.size()) out += "...";
+  return out;
+}
+
+Result<Node, InputError> parse_document(std::string_view text, const std::string& file) {
+  const auto refuse = [&](Mark mark, std::string message, std::string hint = {}) {
+    return Fail{InputError{{file, mark.line, mark.column}, std::move(message), std::move(hint)}};
+  };
+  if (text.size() > kMaxFileBytes) {
+    return refuse({}, "the file is larger than " + std::to_string(kMaxFileBytes >> 20) + " MiB");
+  }
+  if (const auto bad = find_bad_byte(text)) return refuse(bad->first, bad->second);
+
+  ViewBuffer buffer(text);
+  std::istream stream(&buffer);
+  Builder builder;
+  try {
+    YAML::Parser parser(stream);
+    const bool any = parser.HandleNextDocument(builder);
+    if (builder.complaint()) return refuse(builder.complaint()->first, builder.complaint()->second);
+    if (!any || !builder.root() || builder.root()->type == Node::Type::kNull) {
+      return refuse({1, 1}, "the file is empty", "the least that is valid is \"version: 1\"");
+    }
+    Builder second;
+    if (parser.HandleNextDocument(second)) {
+      return refuse(second.root() ? second.root()->mark : Mark{1, 1},
+                    "a second document begins here", "one file holds one document");
+    }
+  } catch (const YAML::Exception& error) {
+    const Mark mark = error.mark.is_null() ? Mark{1, 1} : mark_of(error.mark);
+    return refuse(mark, "not valid YAML: " + error.msg);
+  }
+  return std::move(*builder.root());
+}
+
+}  // namespace sallyport::options

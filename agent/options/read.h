@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// config.yaml as values. Touches no file: what is outside the texts comes in by `Outside`.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/model/config.h"
+#include "agent/model/position.h"
+
+namespace sallyport::options {
+
+/// One file. The name is for messages, and `file:` paths that are not absolute are beside it.
+struct SourceFile {
+  std::string name;
+  std::string text;
+};
+
+/// What the reader must ask the machine for.
+struct Outside {
+  /// Text of a secret's file; nothing if there is no such file. The error says what is wrong, and
+  /// may hold the remedy behind a newline.
+  std::function<Result<std::optional<std::string>, std::string>(const std::string& path)>
+      read_secret;
+  /// Names of the time zones, sorted; asked for when a window is met. Empty: no database.
+  std::function<std::vector<std::string>()> zone_names;
+};
+
+struct Reading {
+  Config config;
+  std::vector<InputError> warnings;  // the configuration is good, but: secrets in plain sight
+};
+
+/// The first file is config.yaml; the others are peers.d/*.yaml, each `peers: [...]` or one peer.
+/// All errors are told, at most 20, sorted by place, and one more that counts the rest.
+Result<Reading, std::vector<InputError>> parse_config(std::span<const SourceFile> files,
+                                                      const Outside& outside);
+
+}  // namespace sallyport::options
