@@ -24,8 +24,11 @@ std::vector<T> missing_from(const std::vector<T>& a, const std::set<T>& b) {
   return out;
 }
 
+constexpr const char* kForwardV4 = "net/ipv4/ip_forward";
+constexpr const char* kRedirectsV4 = "net/ipv4/conf/all/accept_redirects";
+
 bool turns_forwarding(const std::string& key) {
-  return key == "net/ipv4/ip_forward" || key.ends_with("/forwarding");
+  return key == kForwardV4 || key.ends_with("/forwarding");
 }
 
 class Reconciler {
@@ -72,14 +75,17 @@ class Reconciler {
     std::erase_if(observed_.routes, [&](const Route& route) { return route.device == device; });
   }
 
-  /// Nothing of ours is wanted and the device is gone.
+  /// No device is wanted, and the old one is gone.
   void clear() {
-    for (const RoutingRule& rule : observed_.rules) emit(DeleteRoutingRule{rule});
+    delete_rules();
     delete_routes();
-    if (observed_.nft) emit(DeleteNftTable{});
+    set_nft();
+    attach();
     detach();
     set_offloads();
     set_sysctls();
+    set_routes();
+    add_rules();
   }
 
   void build() {
@@ -177,7 +183,8 @@ class Reconciler {
 
   /// The kernel drops the other IPv4 addresses of a subnet with its first one (promote_secondaries
   /// aside), and all IPv4 routes of a device with its last address. So what shares a subnet with a
-  /// removed address is taken off too and put on again, and everything else is added before.
+  /// removed address is put on again afterwards, and everything else is added before.
+  /// Adding what is there and deleting what is not are no errors in kmod-glue.
   /// Source: net/ipv4/devinet.c __inet_del_ifa, fib_frontend.c fib_inetaddr_event.
   void set_addresses() {
     const std::string& device = desired_.wireguard->name;
@@ -187,13 +194,14 @@ class Reconciler {
     for (const Prefix& address : have) {
       if (!want.contains(address) && address.address.is_v4()) shaken.insert(address.masked());
     }
+    const bool v4_stays = std::ranges::any_of(want, [&](const Prefix& address) {
+      return address.address.is_v4() && !shaken.contains(address.masked());
+    });
+    const bool routes_may_go = !shaken.empty() && !v4_stays;
+    if (routes_may_go) delete_routes();  // while they are surely there
     for (const Prefix& address : want) {
       if (!have.contains(address) && !shaken.contains(address.masked()))
         emit(AddAddress{device, address});
-    }
-    for (const Prefix& address : have) {
-      if (want.contains(address) && shaken.contains(address.masked()))
-        emit(DeleteAddress{device, address});
     }
     for (const Prefix& address : have) {
       if (!want.contains(address)) emit(DeleteAddress{device, address});
@@ -201,10 +209,7 @@ class Reconciler {
     for (const Prefix& address : want) {
       if (shaken.contains(address.masked())) emit(AddAddress{device, address});
     }
-    const bool v4_stays = std::ranges::any_of(want, [&](const Prefix& address) {
-      return address.address.is_v4() && !shaken.contains(address.masked());
-    });
-    if (!shaken.empty() && !v4_stays) {
+    if (routes_may_go) {
       std::erase_if(observed_.routes, [&](const Route& route) {
         return route.device == device && route.to.address.is_v4();
       });
@@ -250,6 +255,8 @@ class Reconciler {
     for (const Route& route : as_set(observed_.routes)) {
       if (!places.contains(place_of(route))) emit(DeleteRoute{route});
     }
+    std::erase_if(observed_.routes,
+                  [&](const Route& route) { return !places.contains(place_of(route)); });
   }
 
   void add_rules() {
@@ -280,31 +287,30 @@ class Reconciler {
   }
 
   /// Forwarding is switched on last and off first: a host that forwards refuses router
-  /// advertisements unless accept_ra is 2 and forgets its default route at once, and the kernel
-  /// rewrites accept_redirects along with it.
-  /// Source: net/ipv6/addrconf.c addrconf_fixup_forwarding, net/ipv4/devinet.c inet_forward_change.
+  /// advertisements unless accept_ra is 2 and forgets its default route at once. The kernel
+  /// rewrites accept_redirects along with it, so that one follows. Source: net/ipv6/addrconf.c
+  /// addrconf_fixup_forwarding, net/ipv4/devinet.c inet_forward_change.
   void set_sysctls() {
     std::vector<SetSysctl> first;
     std::vector<SetSysctl> middle;
     std::vector<SetSysctl> last;
+    std::vector<SetSysctl> after;
     for (const auto& [key, value] : desired_.sysctls) {
+      const bool follows = key == kRedirectsV4 && forwarding_changes();
       const auto have = observed_.sysctls.find(key);
-      if (have != observed_.sysctls.end() && have->second == value) {
-        // The kernel will change this one behind our back: see above.
-        if (!key.ends_with("/accept_redirects") || !forwarding_changes()) continue;
-      }
-      auto& group = !turns_forwarding(key) ? middle : value == "0" ? first : last;
+      if (have != observed_.sysctls.end() && have->second == value && !follows) continue;
+      auto& group = follows ? after : !turns_forwarding(key) ? middle : value == "0" ? first : last;
       group.push_back(SetSysctl{key, value});
     }
-    for (auto* group : {&first, &middle, &last}) {
+    for (auto* group : {&first, &middle, &last, &after}) {
       for (SetSysctl& set : *group) emit(std::move(set));
     }
   }
   [[nodiscard]] bool forwarding_changes() const {
-    const auto want = desired_.sysctls.find("net/ipv4/ip_forward");
-    const auto have = observed_.sysctls.find("net/ipv4/ip_forward");
+    const auto want = desired_.sysctls.find(kForwardV4);
+    const auto have = observed_.sysctls.find(kForwardV4);
     return want != desired_.sysctls.end() && have != observed_.sysctls.end() &&
-           want->second == "0" && have->second != "0";
+           want->second != have->second;
   }
 
   const KernelState& desired_;
