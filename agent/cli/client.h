@@ -8,7 +8,7 @@
 #include <string>
 
 #include "agent/base/result.h"
-#include "agent/cli/exit_code.h"
+#include "agent/base/exit_code.h"
 
 namespace sallyport::cli {
 

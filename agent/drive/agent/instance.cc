@@ -57,7 +57,7 @@ Result<Instance> Instance::open(Directories directories) {
   std::string id = known ? trimmed(*known) : std::string();
   if (id.size() != 8 || id.find_first_not_of("0123456789abcdef") != std::string::npos) {
     id = fmt::format("{:08x}", random_below(UINT32_MAX));
-    TRY(io::write_file(id_file, id + "\n", 0600));
+    TRY(io::write_file_atomic(id_file, id + "\n", 0600));
   }
   return Instance(std::move(directories), std::move(id), std::move(lock));
 }
@@ -68,7 +68,7 @@ Result<PrivateKey> Instance::private_key(const Config& config) const {
   const auto text = TRY(read_optional(path));
   if (!text) {
     const PrivateKey key = PrivateKey::generate();
-    TRY(io::write_file(path, key.reveal_text() + "\n", 0600));
+    TRY(io::write_file_atomic(path, key.reveal_text() + "\n", 0600));
     return key;
   }
   const auto key = PrivateKey::parse(trimmed(*text));
@@ -95,7 +95,7 @@ Result<std::optional<std::string>> Instance::read_state(const std::string& name)
 }
 
 Result<void> Instance::write_state(const std::string& name, const std::string& text) const {
-  return io::write_file(directories_.state + "/" + name, text, 0600);
+  return io::write_file_atomic(directories_.state + "/" + name, text, 0600);
 }
 
 Result<std::optional<std::string>> Instance::read_run(const std::string& name) const {
@@ -103,7 +103,7 @@ Result<std::optional<std::string>> Instance::read_run(const std::string& name) c
 }
 
 Result<void> Instance::write_run(const std::string& name, const std::string& text) const {
-  return io::write_file(directories_.run + "/" + name, text, 0644);
+  return io::write_file_atomic(directories_.run + "/" + name, text, 0644);
 }
 
 void Instance::remove_run(const std::string& name) const {

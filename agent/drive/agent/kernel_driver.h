@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// Holds the kernel to the plan: observe, plan, reconcile, apply. First start, reload, and somebody's
+/// `ip rule del` all take this one path.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/drive/agent/instance.h"
+#include "agent/guard/plan.h"
+#include "agent/guard/reconcile.h"
+#include "kmod-glue/kernel.h"
+
+namespace sallyport {
+
+class KernelDriver {
+ public:
+  /// Both outlive this object.
+  KernelDriver(Kernel& kernel, const Instance& instance) : kernel_(kernel), instance_(instance) {}
+
+  /// What one turn did. An operation that failed is tried again at the next turn.
+  struct Outcome {
+    size_t applied = 0;
+    std::vector<std::string> failures;
+  };
+
+  /// Looks at the host's devices again. Call before converge() and preview().
+  Result<void> look();
+  [[nodiscard]] const std::vector<Device>& devices() const { return facts_.devices; }
+
+  Result<Outcome> converge(const Config& config, const NodeState& node, const PrivateKey& key,
+                           uint16_t wg_port);
+  /// What converge() would do. Nothing changes.
+  Result<std::vector<Operation>> preview(const Config& config, const NodeState& node,
+                                         const PrivateKey& key, uint16_t wg_port);
+  /// `down`: nothing of ours, the rest as it was before our first start.
+  Result<Outcome> clear(const Config& config);
+
+  /// Look at the device itself at the next turn: an acknowledged change is otherwise believed.
+  void doubt() { believed_.reset(); }
+
+ private:
+  struct Steps {
+    KernelState desired;
+    std::vector<Operation> operations;
+    Saved saved;
+  };
+  Result<KernelState> observe(const Config& config);
+  Result<Steps> steps(const Config& config, const NodeState& node, const PrivateKey& key,
+                      uint16_t wg_port);
+  Result<Outcome> apply(Steps steps);
+  Result<void> load_saved();
+  Result<void> save(const Saved& saved);
+
+  Kernel& kernel_;
+  const Instance& instance_;
+  PlanFacts facts_;
+  bool saved_known_ = false;
+  std::optional<WgDevice> believed_;  // what the device has, by our acknowledged changes
+  AskedEndpoints asked_;
+};
+
+}  // namespace sallyport

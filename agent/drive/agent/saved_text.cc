@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "agent/drive/agent/saved_text.h"
+
+#include <nlohmann/json.hpp>
+
+namespace sallyport {
+
+std::string saved_text(const Saved& saved) {
+  nlohmann::json out{{"sysctls", saved.sysctls}, {"offloads", nlohmann::json::array()}};
+  for (const auto& [offload, on] : saved.offloads) {
+    out["offloads"].push_back({offload.device, offload.feature, on});
+  }
+  return out.dump() + "\n";
+}
+
+std::optional<Saved> parse_saved(std::string_view text) {
+  const auto in = nlohmann::json::parse(text, nullptr, false);
+  if (!in.is_object() || !in.contains("sysctls") || !in.contains("offloads")) return {};
+  Saved out;
+  for (const auto& [key, value] : in["sysctls"].items()) {
+    if (!value.is_string()) return {};
+    out.sysctls[key] = value.get<std::string>();
+  }
+  for (const auto& entry : in["offloads"]) {
+    if (!entry.is_array() || entry.size() != 3 || !entry[0].is_string() || !entry[1].is_string() ||
+        !entry[2].is_boolean()) {
+      return {};
+    }
+    out.offloads[{entry[0], entry[1]}] = entry[2].get<bool>();
+  }
+  return out;
+}
+
+}  // namespace sallyport
