@@ -47,7 +47,7 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return has_value(); }
 
   T& value() & { return assert(has_value()), *std::get_if<0>(&state_); }
-  const T& value() const& { return assert(has_value()), *std::get_if<0>(&state_); }
+  [[nodiscard]] const T& value() const& { return assert(has_value()), *std::get_if<0>(&state_); }
   T&& value() && { return assert(has_value()), std::move(*std::get_if<0>(&state_)); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
@@ -56,7 +56,7 @@ class [[nodiscard]] Result {
   const T* operator->() const { return &value(); }
 
   E& error() & { return assert(!has_value()), *std::get_if<1>(&state_); }
-  const E& error() const& { return assert(!has_value()), *std::get_if<1>(&state_); }
+  [[nodiscard]] const E& error() const& { return assert(!has_value()), *std::get_if<1>(&state_); }
   E&& error() && { return assert(!has_value()), std::move(*std::get_if<1>(&state_)); }
 
   template <class U>
@@ -82,7 +82,7 @@ class [[nodiscard]] Result<void, E> {
   explicit operator bool() const { return has_value(); }
   void value() const { assert(has_value()); }
   E& error() & { return assert(!has_value()), *std::get_if<1>(&state_); }
-  const E& error() const& { return assert(!has_value()), *std::get_if<1>(&state_); }
+  [[nodiscard]] const E& error() const& { return assert(!has_value()), *std::get_if<1>(&state_); }
   E&& error() && { return assert(!has_value()), std::move(*std::get_if<1>(&state_)); }
 
  private:

@@ -25,7 +25,7 @@ class Lab:
         self._kernel = None
         self._accelerator = "tcg"
 
-    def execute(self, program, arguments, on_line, env=None, silence_s=SILENCE_S):
+    def execute(self, program, arguments, on_line, env=None, silence_s=SILENCE_S, icount=False):
         """Boots, runs the program once, and says how it ended."""
         if self._kernel is None:
             with progress.activity("preparing the lab guest"):
@@ -44,7 +44,8 @@ class Lab:
         try:
             outcome = machine.run(
                 self._kernel, [program.path, *arguments],
-                machine.Options(accelerator=self._accelerator, silence_s=silence_s, timeout_s=3600),
+                machine.Options(accelerator="tcg" if icount else self._accelerator, icount=icount,
+                                silence_s=silence_s, timeout_s=3600),
                 on_line=first_line_ends_boot, share=share, env=env, cwd="/lab")
         finally:
             progress.end(boot)

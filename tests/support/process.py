@@ -27,12 +27,16 @@ def in_fresh_network(argv):
     return ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", _FRESH_NETWORK, *argv]
 
 
+# GoogleTest says 1 for a failed test; a sanitizer must not say the same.
+_SANITIZERS = {"ASAN_OPTIONS": "exitcode=99", "UBSAN_OPTIONS": "print_stacktrace=1"}
+
+
 def run(argv, on_line, silence_s, env=None, cwd=None):
     """An Ending. What the program left running in its process group dies with it."""
     read, write = os.pipe()
     process = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=write,
                                stderr=write, start_new_session=True, preexec_fn=_die_with_parent,
-                               env={**os.environ, **(env or {})}, cwd=cwd)
+                               env={**_SANITIZERS, **os.environ, **(env or {})}, cwd=cwd)
     os.close(write)
     try:
         silent = _follow(read, process, on_line, silence_s)

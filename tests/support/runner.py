@@ -62,7 +62,7 @@ def rungs_of(pattern):
 
 def run(chosen, options):
     report = Report()
-    configured = {}  # preset -> why it failed, or None
+    configured = set()
     for rung in chosen:
         started = time.monotonic()
         try:
@@ -93,7 +93,7 @@ def make(rung, configured):
         if not targets:
             continue
         if preset not in configured:
-            configured[preset] = None
+            configured.add(preset)
             build.configure(preset)
         build.build(preset, targets)
 

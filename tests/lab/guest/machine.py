@@ -49,7 +49,8 @@ def run(kernel, argv, options=None, on_line=print, share=None, env=None, cwd=Non
         with tempfile.TemporaryDirectory(prefix="sallyport-lab-") as folder:
             return run(kernel, argv, options, on_line, Path(folder), env, cwd)
     share = Path(share)
-    _write_command(share, argv, env or {}, cwd or os.getcwd(), options.interactive)
+    env = {"SALLYPORT_LAB": options.accelerator, **(env or {})}
+    _write_command(share, argv, env, cwd or os.getcwd(), options.interactive)
     console = share / "console.log"
     console.write_bytes(b"")
     return _Boot(kernel, options, share, console).follow(on_line)
