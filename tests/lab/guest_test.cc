@@ -38,7 +38,7 @@ TEST(lab_guest, kernel_has_what_we_need) {
   ASSERT_EQ(std::sscanf(name.release, "%d.%d", &major, &minor), 2) << name.release;
   EXPECT_GE(major * 1000 + minor, 6006) << "tcx came with 6.6, this is " << name.release;
 
-  struct stat btf {};
+  struct stat btf{};
   ASSERT_EQ(stat("/sys/kernel/btf/vmlinux", &btf), 0);
   EXPECT_GT(btf.st_size, 1 << 20);
 
@@ -61,10 +61,10 @@ TEST(lab_guest, kernel_has_what_we_need) {
 TEST(lab_guest, clock_runs_at_the_right_rate) {
   // A wrong TSC rate makes timers run wild for a whole boot; the RTC is emulated from the machine's
   // own clock and cannot be wrong with it.
-  const Ran ran = run(
-      "read a </sys/class/rtc/rtc0/since_epoch; read u _ </proc/uptime; "
-      "while read b </sys/class/rtc/rtc0/since_epoch && [ $((b - a)) -lt 3 ]; do :; done; "
-      "read w _ </proc/uptime; echo $u $w");
+  const Ran ran =
+      run("read a </sys/class/rtc/rtc0/since_epoch; read u _ </proc/uptime; "
+          "while read b </sys/class/rtc/rtc0/since_epoch && [ $((b - a)) -lt 3 ]; do :; done; "
+          "read w _ </proc/uptime; echo $u $w");
   double before = 0;
   double after = 0;
   ASSERT_EQ(std::sscanf(ran.said.c_str(), "%lf %lf", &before, &after), 2) << ran.said;
