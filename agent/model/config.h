@@ -34,10 +34,10 @@ struct NodeConfig {
   std::string device = "sallyport0";
   uint16_t wg_port = 0;  // 0: chosen at first start and kept
   std::vector<Prefix> addresses;
-  std::string private_key_file;  // empty: STATE/private.key, made at first start
+  std::string private_key_file;           // empty: STATE/private.key, made at first start
   std::optional<PrivateKey> private_key;  // literal, or read from the file; absent: not made yet
-  std::string public_endpoint;   // HOST or HOST:PORT, for `peer add`
-  std::vector<IpAddress> dns;    // for `peer add`
+  std::string public_endpoint;            // HOST or HOST:PORT, for `peer add`
+  std::vector<IpAddress> dns;             // for `peer add`
   Deny deny = Deny::kReject;
   Position where;
 };

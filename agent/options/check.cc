@@ -97,6 +97,11 @@ class Checker {
     for (size_t i = 0; i < lans.size(); ++i) {
       const Position where = at(lans[i].where, draft_.lans[i].prefix);
       if (where.line == 0) continue;
+      if (lans[i].prefix.length == 0) {
+        add(where, "prefix " + quoted(lans[i].prefix.text()) + " is everything, not a LAN",
+            "the way to the internet is exit");
+        continue;
+      }
       for (size_t j = 0; j < i; ++j) {
         const Position other = at(lans[j].where, draft_.lans[j].prefix);
         if (other.line == 0 || !lans[i].prefix.overlaps(lans[j].prefix)) continue;
@@ -195,8 +200,8 @@ class Checker {
 
   void peer_against_ours(const Prefix& prefix, const Position& where) {
     for (const LanConfig& lan : draft_.config.lans) {
-      const bool known = lan.prefix.address != IpAddress{};
-      if (!known || !prefix.overlaps(lan.prefix)) continue;
+      // A LAN whose prefix is everything, or could not be read, has been complained about.
+      if (lan.prefix.length == 0 || !prefix.overlaps(lan.prefix)) continue;
       add(where, "address " + quoted(prefix.text()) + " overlaps LAN " + quoted(lan.name) + " (" +
                      lan.prefix.text() + ")");
     }

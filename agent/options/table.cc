@@ -48,7 +48,7 @@ KindText text_of(Kind kind) {
     case Kind::kDevice:
       return {"device", "devices", "the name of a network device, at most 15 characters"};
     case Kind::kBool:
-      return {"on\\|off", "on\\|off", "on or off"};
+      return {"on|off", "on|off", "on or off"};
     case Kind::kChoice:
       return {"choice", "choices", ""};
     case Kind::kCount:
@@ -142,10 +142,7 @@ std::string type_text(const Option& option) {
   const auto kind = text_of(option.kind);
   if (option.is_list()) return "list of " + std::string(kind.many);
   if (option.kind == Kind::kCount) return "number, " + range_text(option);
-  if (option.kind != Kind::kChoice) return std::string(kind.one);
-  std::string out;
-  for (const char c : option.choices) out += c == '|' ? std::string("\\|") : std::string(1, c);
-  return out;
+  return std::string(option.kind == Kind::kChoice ? option.choices : kind.one);
 }
 
 }  // namespace sallyport::options
