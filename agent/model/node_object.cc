@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "agent/model/node_object.h"
+
+#include <algorithm>
+
+namespace sallyport {
+namespace {
+
+template <class... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+
+}  // namespace
+
+std::string ObjectId::text() const {
+  switch (kind) {
+    case ObjectKind::kEndpoint:
+      return "endpoint of " + peer.text();
+    case ObjectKind::kPeer:
+      return "peer " + peer.text();
+    case ObjectKind::kAddress:
+      return "address " + address.text();
+    case ObjectKind::kRule:
+      return "rule " + std::to_string(position);
+    case ObjectKind::kClock:
+      return "clock";
+  }
+  return "";
+}
+
+ObjectId id_of(const NodeObject& object) {
+  return std::visit(
+      Overloaded{
+          [](const PeerEndpoint& o) { return ObjectId{ObjectKind::kEndpoint, o.peer, {}, 0}; },
+          [](const TailnetPeer& o) { return ObjectId{ObjectKind::kPeer, o.node_key, {}, 0}; },
+          [](const OwnAddress& o) { return ObjectId{ObjectKind::kAddress, {}, o.address, 0}; },
+          [](const NodeRule& o) { return ObjectId{ObjectKind::kRule, {}, {}, o.position}; },
+          [](const ClockTrust&) { return ObjectId{}; },
+      },
+      object);
+}
+
+void put(NodeState& state, const NodeObject& object) {
+  std::visit(Overloaded{
+                 [&](const PeerEndpoint& o) { state.endpoints[o.peer] = o.endpoint; },
+                 [&](const TailnetPeer& o) { state.peers[o.node_key] = o; },
+                 [&](const OwnAddress& o) {
+                   const auto at = std::ranges::lower_bound(state.addresses, o.address);
+                   if (at == state.addresses.end() || *at != o.address)
+                     state.addresses.insert(at, o.address);
+                 },
+                 [&](const NodeRule& o) { state.rules[o.position] = o.rule; },
+                 [&](const ClockTrust& o) { state.clock = o; },
+             },
+             object);
+}
+
+void erase(NodeState& state, const ObjectId& id) {
+  switch (id.kind) {
+    case ObjectKind::kEndpoint:
+      state.endpoints.erase(id.peer);
+      return;
+    case ObjectKind::kPeer:
+      state.peers.erase(id.peer);
+      return;
+    case ObjectKind::kAddress:
+      std::erase(state.addresses, id.address);
+      return;
+    case ObjectKind::kRule:
+      state.rules.erase(id.position);
+      return;
+    case ObjectKind::kClock:
+      state.clock = ClockTrust::kUnknown;
+      return;
+  }
+}
+
+std::string_view name_of(Refusal refusal) {
+  switch (refusal) {
+#define X(id, name, text) \
+  case Refusal::id:       \
+    return name;
+    SALLYPORT_REFUSALS(X)
+#undef X
+  }
+  return "";
+}
+
+std::string_view text_of(Refusal refusal) {
+  switch (refusal) {
+#define X(id, name, text) \
+  case Refusal::id:       \
+    return text;
+    SALLYPORT_REFUSALS(X)
+#undef X
+  }
+  return "";
+}
+
+}  // namespace sallyport
