@@ -87,8 +87,9 @@ bool has_nftables() { return nft_would_take("add table inet sallyport_probe"); }
 
 bool has_masquerade() {
   return nft_would_take(
-      "table inet sallyport_probe { chain c { type nat hook postrouting priority 100; masquerade\n"
-      "} }\n");
+      "add table inet sallyport_probe\n"
+      "add chain inet sallyport_probe c { type nat hook postrouting priority 100; }\n"
+      "add rule inet sallyport_probe c masquerade\n");
 }
 
 /// 0 if unreadable: then everything is missing, which is what will be found anyway.
