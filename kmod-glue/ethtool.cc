@@ -14,6 +14,7 @@
 namespace sallyport {
 namespace {
 
+constexpr AttrRule kFlag{Shape::kExact, 0};
 constexpr auto kFeaturesPolicy = [] {
   AttrPolicy<ETHTOOL_A_FEATURES_NOCHANGE + 1> policy{};
   for (const size_t bitset :
@@ -24,12 +25,14 @@ constexpr auto kFeaturesPolicy = [] {
 }();
 constexpr auto kBitsetPolicy = [] {
   AttrPolicy<ETHTOOL_A_BITSET_BITS + 1> policy{};
+  policy[ETHTOOL_A_BITSET_NOMASK] = kFlag;
   policy[ETHTOOL_A_BITSET_BITS] = {Shape::kNest};
   return policy;
 }();
 constexpr auto kBitPolicy = [] {
   AttrPolicy<ETHTOOL_A_BITSET_BIT_VALUE + 1> policy{};
   policy[ETHTOOL_A_BITSET_BIT_NAME] = {Shape::kString};
+  policy[ETHTOOL_A_BITSET_BIT_VALUE] = kFlag;
   return policy;
 }();
 
