@@ -52,6 +52,7 @@ Complaint Complaint::from_json(const Json& error) {
   out.line = error.value("line", 0U);
   out.column = error.value("column", 0U);
   out.hint = error.value("hint", "");
+  out.more = error.value("more", std::vector<std::string>());
   return out;
 }
 
@@ -71,6 +72,7 @@ std::string Complaint::text() const {
   if (!file.empty()) out += line > 0 ? fmt::format("{}:{}:{}: ", file, line, column) : file + ": ";
   out += message;
   if (!hint.empty()) out += "\n  " + hint;
+  for (const std::string& other : more) out += "\n" + other;
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "agent/base/result.h"
 #include "agent/base/exit_code.h"
@@ -22,6 +23,7 @@ struct Complaint {
   unsigned line = 0;
   unsigned column = 0;
   std::string hint;
+  std::vector<std::string> more = {};  // further complaints about the same input
 
   static Complaint from_json(const Json& error);
   [[nodiscard]] Json json() const;

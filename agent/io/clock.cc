@@ -16,5 +16,6 @@ Duration read(clockid_t clock) {
 
 Instant boot_now() { return Instant{read(CLOCK_BOOTTIME)}; }
 WallTime wall_now() { return WallTime{read(CLOCK_REALTIME)}; }
+uint64_t monotonic_now_ns() { return static_cast<uint64_t>(read(CLOCK_MONOTONIC).count()); }
 
 }  // namespace sallyport::io

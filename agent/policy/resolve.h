@@ -24,6 +24,7 @@ struct Surroundings {
   std::vector<Prefix> own_addresses;
   /// Of the devices that are WAN: the provider's routers are in them.
   std::vector<Prefix> wan_prefixes;
+  friend bool operator==(const Surroundings&, const Surroundings&) = default;
 };
 
 struct ResolvedPolicy {

@@ -34,18 +34,15 @@ Drop drop_of(const sp_drop_event& event, WallTime at) {
 void DropLog::add(const sp_drop_event& event, WallTime at) {
   const Drop drop = drop_of(event, at);
   suppressed_ += event.suppressed;
-  const Kind kind{drop.verdict,    drop.hook,
-                  drop.peer,       drop.rule,
-                  drop.packet.src, drop.packet.dst,
-                  event.proto,     drop.packet.dst_port,
+  const Kind kind{drop.verdict,    drop.hook,       drop.peer,   drop.rule,
+                  drop.packet.src, drop.packet.dst, event.proto, drop.packet.dst_port,
                   drop.ifindex};
   Drop& entry = kinds_[kind];
   const uint64_t before = entry.count;
   entry = drop;
   entry.count = before + 1;
   if (kinds_.size() <= kKinds) return;
-  kinds_.erase(std::ranges::min_element(
-      kinds_, {}, [](const auto& one) { return one.second.at; }));
+  kinds_.erase(std::ranges::min_element(kinds_, {}, [](const auto& one) { return one.second.at; }));
 }
 
 std::vector<Drop> DropLog::newest() const {

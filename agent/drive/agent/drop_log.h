@@ -30,8 +30,8 @@ struct Drop {
   uint64_t count = 0;
 };
 
-/// Keeps the newest kinds. The kernel reports a bounded number of drops a second; what it left out is
-/// in `suppressed`, and the verdict counters have them all.
+/// Keeps the newest kinds. The kernel reports a bounded number of drops a second; what it left out
+/// is in `suppressed`, and the verdict counters have them all.
 class DropLog {
  public:
   static constexpr size_t kKinds = 1000;

@@ -2,6 +2,7 @@
 #include "agent/drive/agent/instance.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sodium.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -9,8 +10,6 @@
 
 #include <cerrno>
 #include <charconv>
-
-#include <fmt/format.h>
 
 #include "agent/io/file.h"
 
@@ -27,7 +26,8 @@ Result<void> make_directory(const std::string& path, mode_t mode) {
 Result<std::optional<std::string>> read_optional(const std::string& path) {
   auto text = io::read_file(path, kSmallFile);
   if (text) return std::optional(std::move(*text));
-  if (text.error().code == std::errc::no_such_file_or_directory) return std::optional<std::string>();
+  if (text.error().code == std::errc::no_such_file_or_directory)
+    return std::optional<std::string>();
   return Fail{std::move(text).error()};
 }
 
@@ -63,8 +63,9 @@ Result<Instance> Instance::open(Directories directories) {
 }
 
 Result<PrivateKey> Instance::private_key(const Config& config) const {
-  const std::string path = config.node.private_key_file.empty() ? directories_.state + "/private.key"
-                                                                : config.node.private_key_file;
+  const std::string path = config.node.private_key_file.empty()
+                               ? directories_.state + "/private.key"
+                               : config.node.private_key_file;
   const auto text = TRY(read_optional(path));
   if (!text) {
     const PrivateKey key = PrivateKey::generate();

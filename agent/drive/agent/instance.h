@@ -39,8 +39,8 @@ class Instance {
 
   /// Read, or made with mode 0600 if there is none.
   [[nodiscard]] Result<PrivateKey> private_key(const Config& config) const;
-  /// node.wg_port, or the port chosen at first start: not 41641, where stock clients are, and outside
-  /// 20000-50000, where masqueraded flows are mapped to.
+  /// node.wg_port, or the port chosen at first start: not 41641, where stock clients are, and
+  /// outside 20000-50000, where masqueraded flows are mapped to.
   [[nodiscard]] Result<uint16_t> wg_port(const Config& config) const;
 
   /// A small file of ours; nothing if it is not there. Names as above.

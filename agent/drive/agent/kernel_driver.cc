@@ -58,9 +58,8 @@ Result<KernelState> KernelDriver::observe(const Config& config) {
     offloads.push_back({device.name, "rx-gro-list"});
   }
   for (const auto& [offload, on] : facts_.saved.offloads) offloads.push_back(offload);
-  KernelState observed =
-      TRY(kernel_.observe(sysctl_keys(config, facts_.devices, facts_.saved), offloads,
-                          believed_ ? Peers::kSkip : Peers::kDump));
+  KernelState observed = TRY(kernel_.observe(sysctl_keys(config, facts_.devices, facts_.saved),
+                                             offloads, believed_ ? Peers::kSkip : Peers::kDump));
   if (!observed.link) {
     believed_.reset();
   } else if (believed_) {
@@ -88,16 +87,16 @@ Result<KernelDriver::Outcome> KernelDriver::apply(Steps steps) {
   TRY(save(steps.saved));
   Outcome outcome;
   std::span<const Operation> rest = steps.operations;
-  bool held_back = false;
-  while (!rest.empty() && !held_back) {
+  while (!rest.empty() && !outcome.held_back) {
     const auto batch = rest.first(run_length(rest));
     rest = rest.subspan(batch.size());
     const std::vector<Failure> failures = kernel_.apply(batch);
+    for (const Operation& operation : batch) outcome.done.push_back(describe(operation));
     outcome.applied += batch.size() - failures.size();
     for (const Failure& failure : failures) {
       const Description what = describe(batch[failure.index]);
       outcome.failures.push_back(what.op + " " + what.object + ": " + failure.error.text());
-      held_back |= holds_back(batch[failure.index]);
+      outcome.held_back |= holds_back(batch[failure.index]);
     }
   }
   asked_ = asked_endpoints(steps.desired);

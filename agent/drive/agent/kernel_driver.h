@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Holds the kernel to the plan: observe, plan, reconcile, apply. First start, reload, and somebody's
-/// `ip rule del` all take this one path.
+/// Holds the kernel to the plan: observe, plan, reconcile, apply. First start, reload, and
+/// somebody's `ip rule del` all take this one path.
 #pragma once
 
 #include <optional>
@@ -23,6 +23,8 @@ class KernelDriver {
   /// What one turn did. An operation that failed is tried again at the next turn.
   struct Outcome {
     size_t applied = 0;
+    bool held_back = false;  // a step failed that others had to wait for
+    std::vector<Description> done;
     std::vector<std::string> failures;
   };
 

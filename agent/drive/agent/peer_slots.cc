@@ -54,7 +54,8 @@ std::optional<PeerSlots> PeerSlots::parse(std::string_view text) {
     const std::string_view digits = line.substr(blank + 1);
     uint32_t slot = 0;
     const auto [last, error] = std::from_chars(digits.data(), digits.data() + digits.size(), slot);
-    if (!key || error != std::errc{} || last != digits.data() + digits.size() || slot == 0) return {};
+    if (!key || error != std::errc{} || last != digits.data() + digits.size() || slot == 0)
+      return {};
     out.live_[*key] = slot;
   }
   return out;

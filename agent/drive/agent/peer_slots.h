@@ -14,12 +14,14 @@
 
 namespace sallyport {
 
-/// A value. A slot that a peer gave up is handed out again only once the kernel counts no flow in it.
+/// A value. A slot that a peer gave up is handed out again only once the kernel counts no flow in
+/// it.
 class PeerSlots {
  public:
-  /// Gives each key a slot and frees those of other keys. `in_use(slot)`: does the kernel still count
-  /// flows there? The answer lists the slots that were given to a new peer: they must be cleared.
-  /// Nothing: more than `limit` - 1 peers (or their predecessors' flows); nothing has changed.
+  /// Gives each key a slot and frees those of other keys. `in_use(slot)`: does the kernel still
+  /// count flows there? The answer lists the slots that were given to a new peer: they must be
+  /// cleared. Nothing: more than `limit` - 1 peers (or their predecessors' flows); nothing has
+  /// changed.
   std::optional<std::vector<uint32_t>> assign(const std::vector<PublicKey>& keys, uint32_t limit,
                                               const std::function<bool(uint32_t)>& in_use);
   /// 0: none.

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "agent/base/log.h"
+#include "agent/guard/confine.h"
 #include "agent/guard/plan.h"
 
 namespace sallyport {
@@ -16,8 +17,8 @@ namespace {
 
 constexpr const char* kSlotsFile = "peer_slots";
 constexpr const char* kCountersFile = "rule_counters";
-// 10 denials a second and peer, 20 at once: enough for every client that retries, too few to be used
-// as a reflector.
+// 10 denials a second and peer, 20 at once: enough for every client that retries, too few to be
+// used as a reflector.
 constexpr uint64_t kAnswerIntervalNs = 100'000'000;
 constexpr uint64_t kAnswerBurstNs = 20 * kAnswerIntervalNs;
 constexpr uint64_t kEventIntervalNs = 2'000'000;  // 500 drop events a second and CPU
@@ -111,10 +112,10 @@ Result<void, std::vector<InputError>> PolicyDriver::assign(const Config& config,
   const auto given = slots_.assign(keys, static_cast<uint32_t>(peers.size()),
                                    [&](uint32_t slot) { return peers[slot].flows != 0; });
   if (!given) {
-    return Fail{std::vector{error(
-        fmt::format("{} peers are more than the {} that this version serves", keys.size(),
-                    peers.size() - 1),
-        "remove peers that are not used any more")}};
+    return Fail{
+        std::vector{error(fmt::format("{} peers are more than the {} that this version serves",
+                                      keys.size(), peers.size() - 1),
+                          "remove peers that are not used any more")}};
   }
   for (const uint32_t slot : *given) peers[slot] = sp_peer{};
 
@@ -126,7 +127,8 @@ Result<void, std::vector<InputError>> PolicyDriver::assign(const Config& config,
   }
   for (const uint16_t counter : *changed) {
     const auto cleared = data_plane_.clear_rule_hits(counter);
-    if (!cleared) log_warning("rule_counter_not_cleared counter={} why={}", counter, cleared.error().text());
+    if (!cleared)
+      log_warning("rule_counter_not_cleared counter={} why={}", counter, cleared.error().text());
   }
   return {};
 }
@@ -136,6 +138,10 @@ Result<void, std::vector<InputError>> PolicyDriver::apply(const Config& config,
                                                           const std::vector<Device>& devices,
                                                           Now now) {
   ResolvedPolicy resolved = TRY(resolve(config, surroundings_of(config, devices)));
+  // A netmap's filter judges its own peers only; the ceiling bounds it with all the others.
+  std::vector<Rule> confined = confined_rules(node, config);
+  resolved.rules.insert(resolved.rules.end() - 1, std::make_move_iterator(confined.begin()),
+                        std::make_move_iterator(confined.end()));
   TRY(assign(config, node, resolved));
 
   std::vector<PeerAddresses> peers;
@@ -144,6 +150,13 @@ Result<void, std::vector<InputError>> PolicyDriver::apply(const Config& config,
     const uint32_t slot = slots_.find(peer.public_key);
     peers.push_back({slot, peer.allowed_ips});
     names.peers.push_back({slot, peer.name, {}});
+  }
+  for (const auto& [key, peer] : node.peers) {
+    const uint32_t slot = slots_.find(key);
+    peers.push_back({slot, peer.allowed_ips});
+    names.peers.push_back({slot, peer.name, peer.user});
+    data_plane_.peers()[slot].flags =
+        peer.jailed ? uint32_t{SP_PEER_TSMP} : uint32_t{SP_PEER_OUTBOUND_OPEN} | SP_PEER_TSMP;
   }
   for (const LanConfig& lan : config.lans) names.lans.push_back({lan.name, lan.prefix});
 
@@ -186,8 +199,8 @@ Result<void, std::vector<InputError>> PolicyDriver::apply(const Config& config,
   due_ = chain.front().valid_until;
   version_ = version;
   generation_ = generation;
-  for (const auto& [file, text] : {std::pair{kSlotsFile, slots_.text()},
-                                   std::pair{kCountersFile, counters_.text()}}) {
+  for (const auto& [file, text] :
+       {std::pair{kSlotsFile, slots_.text()}, std::pair{kCountersFile, counters_.text()}}) {
     const auto written = instance_.write_run(file, text);
     if (!written) log_warning("run_file_not_written file={} why={}", file, written.error().text());
   }
@@ -202,6 +215,11 @@ Result<std::vector<uint8_t>, PolicyTooBig> PolicyDriver::blob_at(WallTime when) 
 std::string PolicyDriver::peer_name(uint32_t slot) const {
   const auto peer = std::ranges::find(names_.peers, slot, &PolicyNames::Peer::index);
   return slot == 0 || peer == names_.peers.end() ? std::string() : peer->name;
+}
+
+bool PolicyDriver::is_active(const Rule& rule, WallTime at) const {
+  if (rule.has_time() && trust_ != ClockTrust::kCredible) return false;
+  return sallyport::is_active(rule, at);
 }
 
 const Rule* PolicyDriver::rule_of(uint16_t counter) const {

@@ -24,8 +24,8 @@ namespace sallyport {
 
 class PolicyDriver {
  public:
-  /// Both outlive this object. Takes up the slots and counters of the run directory if the data plane
-  /// goes on, else starts afresh.
+  /// Both outlive this object. Takes up the slots and counters of the run directory if the data
+  /// plane goes on, else starts afresh.
   PolicyDriver(DataPlane& data_plane, const Instance& instance);
 
   struct Now {
@@ -49,6 +49,8 @@ class PolicyDriver {
   /// Tables as they would be at another time.
   [[nodiscard]] Result<std::vector<uint8_t>, PolicyTooBig> blob_at(WallTime when) const;
   [[nodiscard]] std::string peer_name(uint32_t slot) const;
+  /// With a clock that is not credible no rule with a time is.
+  [[nodiscard]] bool is_active(const Rule& rule, WallTime at) const;
   [[nodiscard]] const Rule* rule_of(uint16_t counter) const;
 
   /// What the host's devices say about `self` and the exit.

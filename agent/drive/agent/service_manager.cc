@@ -30,9 +30,7 @@ std::optional<uint64_t> number(std::string_view text) {
   return out;
 }
 
-bool for_us(std::string_view pid) {
-  return number(pid) == static_cast<uint64_t>(::getpid());
-}
+bool for_us(std::string_view pid) { return number(pid) == static_cast<uint64_t>(::getpid()); }
 
 void send(const std::string& address, std::string_view state, int fd) {
   if (address.empty()) return;
@@ -46,8 +44,7 @@ void send(const std::string& address, std::string_view state, int fd) {
   iovec part{const_cast<char*>(state.data()), state.size()};
   msghdr message{};
   message.msg_name = &to;
-  message.msg_namelen =
-      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
+  message.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address.size());
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};

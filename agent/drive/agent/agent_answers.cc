@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a running agent is asked.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "agent/drive/agent/agent.h"
+#include "agent/io/clock.h"
+#include "agent/options/load.h"
+#include "agent/options/scalar.h"
+
+namespace sallyport {
+namespace {
+
+using Make = ControlAnswer (*)(const AgentView&, const Json& args);
+
+// Those that only look. `device`: with a dump of the WireGuard device, which holds rtnl.
+struct Question {
+  std::string_view verb;
+  bool device;
+  bool when_down;
+  Make make;
+};
+constexpr std::array<Question, 6> kQuestions{{
+    {"status", true, true,
+     [](const AgentView& view, const Json&) -> ControlAnswer { return answer_status(view); }},
+    {"peers", true, true,
+     [](const AgentView& view, const Json&) -> ControlAnswer { return answer_peers(view); }},
+    {"rules", false, false,
+     [](const AgentView& view, const Json&) -> ControlAnswer { return answer_rules(view); }},
+    {"drops", false, false,
+     [](const AgentView& view, const Json&) -> ControlAnswer { return answer_drops(view); }},
+    {"explain", false, false, answer_explain},
+    {"flows", false, false, answer_flows},
+}};
+
+ControlRefusal is_down() {
+  return {ExitCode::kFailed, {{}, "the gateway is down", "sallyport reload"}, {}};
+}
+
+// The first free address of each prefix of ours, for a new peer.
+std::optional<IpAddress> free_address(const Config& config, const Prefix& ours) {
+  std::vector<IpRange> taken{{ours.address, ours.address}};
+  for (const PeerConfig& peer : config.peers) {
+    for (const Prefix& prefix : peer.allowed_ips) taken.push_back(prefix.range());
+  }
+  taken = normalise(std::move(taken));
+  const IpRange range = ours.masked().range();
+  // The network's own address is nobody's.
+  for (auto address = range.first.next(); address && *address < range.last;
+       address = address->next()) {
+    if (!contains(taken, *address)) return address;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<Finding> Agent::findings() {
+  static const std::vector<Device> kNoDevices;
+  std::vector<ForeignForwardChain> chains;
+  if (kernel_) {
+    auto found = kernel_->foreign_forward_chains();
+    if (found) chains = std::move(*found);
+  }
+  return diagnose({.config = config_,
+                   .devices = kernel_driver_ ? kernel_driver_->devices() : kNoDevices,
+                   .missing = probe_.missing,
+                   .forward_chains = chains,
+                   .failures = failures_,
+                   .clock = node_state_.clock,
+                   .node_alive = node_ != nullptr && !node_timer_.armed()});
+}
+
+ControlAnswer Agent::answer_with(const std::function<ControlAnswer(const AgentView&)>& make,
+                                 bool with_device) {
+  std::optional<WgObserved> device;
+  std::vector<Finding> health;
+  if (with_device) {
+    auto dumped = wireguard_.dump(config_.node.device);
+    if (dumped) device = std::move(*dumped);
+    health = findings();
+  }
+  return make({.config = config_,
+               .policy = policy_.get(),
+               .data_plane = data_plane_.get(),
+               .drops = drops_,
+               .kernel = probe_.kernel,
+               .self = private_key_ ? private_key_->public_key() : PublicKey{},
+               .state = !data_plane_ ? "Stopped"
+                        : running_   ? "Running"
+                                     : "Starting",
+               .device = device,
+               .health = health,
+               .wall = io::wall_now(),
+               .monotonic_ns = io::monotonic_now_ns()});
+}
+
+ControlAnswer Agent::answer(const std::string& verb, const Json& args) {
+  const auto question = std::ranges::find(kQuestions, verb, &Question::verb);
+  if (question != kQuestions.end()) {
+    if (!data_plane_ && !question->when_down) return Fail{is_down()};
+    return answer_with([&](const AgentView& view) { return question->make(view, args); },
+                       question->device);
+  }
+  if (verb == "reload") {
+    auto errors = reload();
+    if (!errors.empty()) return Fail{refusal_of(ExitCode::kInvalidInput, std::move(errors))};
+    return Json{{"policy_version", policy_->version()}};
+  }
+  if (verb == "down") {
+    TRY(down());
+    return Json{{"state", "Stopped"}};
+  }
+  if (verb == "doctor") return answer_doctor_fixing(args.value("fix", false));
+  if (verb == "plan") return answer_plan_of_file();
+  if (verb == "peer-offer") return answer_peer_offer(args);
+  return Fail{ControlRefusal{
+      ExitCode::kUsage, {{}, "\"" + verb + "\" is no verb of this agent", "sallyport --help"}, {}}};
+}
+
+ControlAnswer Agent::answer_doctor_fixing(bool fix) {
+  std::vector<Finding> before = findings();
+  if (!fix || !kernel_driver_) return answer_doctor(before);
+  // What is ours is mended by looking at it anew; what is an administrator's is not ours to change.
+  kernel_driver_->doubt();
+  turn();
+  const std::vector<Finding> after = findings();
+  for (Finding& finding : before) {
+    finding.fixed = std::ranges::none_of(after, [&](const Finding& still) {
+      return still.id == finding.id && still.text == finding.text;
+    });
+  }
+  return answer_doctor(before);
+}
+
+ControlAnswer Agent::answer_plan_of_file() {
+  auto reading = options::load_config(options_.directories.config);
+  if (!reading) {
+    return Fail{refusal_of(ExitCode::kInvalidInput, std::move(reading).error())};
+  }
+  if (!kernel_driver_) return Fail{is_down()};
+  const auto key = instance_.private_key(reading->config);
+  const auto port = instance_.wg_port(reading->config);
+  if (!key || !port) {
+    const Error& error = !key ? key.error() : port.error();
+    return Fail{refusal_of(ExitCode::kInvalidInput, {{{}, error.text(), {}}})};
+  }
+  auto operations = kernel_driver_->preview(reading->config, node_state_, *key, *port);
+  if (!operations) {
+    return Fail{refusal_of(ExitCode::kFailed, {{{}, operations.error().text(), {}}})};
+  }
+  return answer_plan(*operations);
+}
+
+ControlAnswer Agent::answer_peer_offer(const Json& args) {
+  const auto refuse = [](std::string message, std::string hint) {
+    return Fail{
+        ControlRefusal{ExitCode::kInvalidInput, {{}, std::move(message), std::move(hint)}, {}}};
+  };
+  const std::string name = args.value("name", "");
+  if (!options::is_label(name)) {
+    return refuse("\"" + name + "\" is no name for a peer", "letters, digits and inner hyphens");
+  }
+  for (const PeerConfig& peer : config_.peers) {
+    if (peer.name == name) {
+      return refuse("there is a peer \"" + name + "\" already, at " + peer.where.text(), {});
+    }
+  }
+  if (config_.node.public_endpoint.empty()) {
+    return refuse("the configuration does not say where clients find this gateway",
+                  "set node.public_endpoint: HOST or HOST:PORT");
+  }
+  Json addresses = Json::array();
+  for (const Prefix& ours : config_.node.addresses) {
+    if (const auto free = free_address(config_, ours))
+      addresses.push_back(Prefix::host(*free).text());
+  }
+  if (addresses.empty()) {
+    return refuse("no address is free for another peer",
+                  "give node.addresses a shorter prefix, for example 100.64.0.1/24");
+  }
+  Json reachable = Json::array();
+  for (const Prefix& ours : config_.node.addresses) reachable.push_back(ours.masked().text());
+  for (const LanConfig& lan : config_.lans) reachable.push_back(lan.prefix.text());
+  if (config_.exit) reachable = {"0.0.0.0/0", "::/0"};
+  Json dns = Json::array();
+  for (const IpAddress& server : config_.node.dns) dns.push_back(server.text());
+  const std::string& endpoint = config_.node.public_endpoint;
+  const bool has_port = endpoint.rfind(':') != std::string::npos && !IpAddress::parse(endpoint);
+  const bool bare_v6 = IpAddress::parse(endpoint) && !IpAddress::parse(endpoint)->is_v4();
+  const std::string& file = options_.directories.config;
+  const size_t slash = file.rfind('/');
+  return Json{
+      {"addresses", std::move(addresses)},
+      {"reachable", std::move(reachable)},
+      {"dns", std::move(dns)},
+      {"mtu", kWgMtu},
+      {"node_key", private_key_->public_key().text()},
+      {"endpoint", has_port  ? endpoint
+                   : bare_v6 ? fmt::format("[{}]:{}", endpoint, wg_port_)
+                             : fmt::format("{}:{}", endpoint, wg_port_)},
+      {"peers_dir", (slash == std::string::npos ? "." : file.substr(0, slash)) + "/peers.d"}};
+}
+
+}  // namespace sallyport

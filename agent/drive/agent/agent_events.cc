@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What happens to a running agent.
+#include <algorithm>
+#include <csignal>
+
+#include "agent/base/log.h"
+#include "agent/drive/agent/agent.h"
+#include "agent/io/clock.h"
+#include "agent/options/load.h"
+
+namespace sallyport {
+namespace {
+
+constexpr Duration kRetry = std::chrono::seconds(2);
+// A node that falls at once is not started again at once.
+constexpr Duration kNodeStable = std::chrono::seconds(10);
+constexpr Duration kNodePause = std::chrono::seconds(2);
+
+InputError as_input(const Error& error) { return {{}, error.text(), {}}; }
+
+}  // namespace
+
+PolicyDriver::Now Agent::now() const { return {io::wall_now(), io::boot_now()}; }
+
+std::vector<InputError> Agent::apply(const Config& config) {
+  const auto key = instance_.private_key(config);
+  if (!key) return {as_input(key.error())};
+  const auto port = instance_.wg_port(config);
+  if (!port) return {as_input(port.error())};
+  if (const auto looked = kernel_driver_->look(); !looked) return {as_input(looked.error())};
+
+  // The policy stands before anything it judges appears, and is gone before what it judged.
+  auto flipped = policy_->apply(config, node_state_, kernel_driver_->devices(), now());
+  if (!flipped) return std::move(flipped).error();
+  config_ = config;
+  private_key_ = *key;
+  wg_port_ = *port;
+  surroundings_ = PolicyDriver::surroundings_of(config_, kernel_driver_->devices());
+  converge(/*repairing=*/false);
+  arm_policy_timer();
+  tell_node();
+  return {};
+}
+
+void Agent::converge(bool repairing) {
+  set_ports();
+  const auto outcome = kernel_driver_->converge(config_, node_state_, *private_key_, wg_port_);
+  if (!outcome) {
+    failures_ = {outcome.error().text()};
+    log_error("kernel_not_reached why=\"{}\" instead=try_again", failures_.front());
+    turn_timer_.arm(io::boot_now() + kRetry);
+    return;
+  }
+  running_ = !outcome->held_back;
+  for (const std::string& failure : outcome->failures) {
+    const bool known = std::ranges::find(failures_, failure) != failures_.end();
+    if (!known) log_error("kernel_refused step=\"{}\" instead=try_again", failure);
+  }
+  failures_ = outcome->failures;
+  for (const Description& step : outcome->done) {
+    if (repairing) {
+      log_info("repaired op={} object=\"{}\" detail=\"{}\"", step.op, step.object, step.detail);
+    } else {
+      log_debug("applied op={} object=\"{}\" detail=\"{}\"", step.op, step.object, step.detail);
+    }
+  }
+  if (!failures_.empty()) turn_timer_.arm(io::boot_now() + kRetry);
+}
+
+void Agent::set_ports() {
+  const std::vector<std::string> wans = exit_devices_or_default();
+  for (const Device& device : kernel_driver_->devices()) {
+    if (device.loopback || device.name == config_.node.device) continue;
+    const bool wan = std::ranges::find(wans, device.name) != wans.end();
+    const auto set = data_plane_->set_port(device.index, wan ? SP_PORT_WAN : SP_PORT_LAN);
+    if (!set)
+      log_warning("port_role_not_set device={} why=\"{}\"", device.name, set.error().text());
+  }
+}
+
+std::vector<std::string> Agent::exit_devices_or_default() const {
+  Config with_exit = config_;
+  if (!with_exit.exit) with_exit.exit.emplace();
+  return exit_devices(with_exit, kernel_driver_->devices());
+}
+
+void Agent::turn() {
+  if (!kernel_driver_) return;
+  if (const auto looked = kernel_driver_->look(); !looked) {
+    log_warning("devices_not_seen why=\"{}\" instead=try_again", looked.error().text());
+    turn_timer_.arm(io::boot_now() + kRetry);
+    return;
+  }
+  const Surroundings seen = PolicyDriver::surroundings_of(config_, kernel_driver_->devices());
+  if (seen != surroundings_) {
+    surroundings_ = seen;
+    renew_policy();
+    if (node_) node_->tell(channel::NetworkChanged{});
+    tell_node();
+  }
+  converge(/*repairing=*/true);
+}
+
+void Agent::renew_policy() {
+  const auto flipped = policy_->apply(config_, node_state_, kernel_driver_->devices(), now());
+  if (!flipped) {
+    for (const InputError& error : flipped.error()) {
+      log_error("policy_not_renewed why=\"{}\" instead=keep_the_old_one", error.text());
+    }
+  }
+  arm_policy_timer();
+}
+
+void Agent::arm_policy_timer() {
+  if (const auto due = policy_->due()) {
+    policy_timer_.arm(*due);
+  } else {
+    policy_timer_.cancel();
+  }
+}
+
+void Agent::on_policy_due() {
+  if (policy_) renew_policy();
+}
+
+void Agent::on_watchdog() {
+  manager_.notify("WATCHDOG=1");
+  if (const auto period = manager_.watchdog()) {
+    watchdog_timer_.arm(io::boot_now() + *period / 2);
+  }
+}
+
+void Agent::on_drop_events() {
+  const WallTime at = io::wall_now();
+  const bool followed = control_ && control_->has_followers();
+  data_plane_->drain_drop_events([&](const sp_drop_event& event) {
+    drops_.add(event, at);
+    if (!followed) return;
+    const Drop drop = drop_of(event, at);
+    const auto line = answer_with(
+        [&](const AgentView& view) -> ControlAnswer { return drop_json(view, drop); }, false);
+    if (line) control_->publish(*line);
+  });
+}
+
+void Agent::on_signal(int signal) {
+  if (signal != SIGHUP) {
+    log_info("stopping signal={} data_plane=stays", signal);
+    stop({});
+    return;
+  }
+  manager_.notify("RELOADING=1");
+  for (const InputError& error : reload()) {
+    log_error("config_refused text=\"{}\" instead=keep_the_running_one", error.text());
+  }
+  manager_.notify("READY=1");
+}
+
+std::vector<InputError> Agent::reload() {
+  auto reading = options::load_config(options_.directories.config);
+  if (!reading) return std::move(reading).error();
+  for (const InputError& warning : reading->warnings) {
+    log_warning("config_warning text=\"{}\"", warning.text());
+  }
+  if (const auto fixed = what_needs_a_restart(reading->config)) return {*fixed};
+  if (!data_plane_) {
+    config_ = std::move(reading->config);
+    auto up = bring_up();
+    return up ? std::vector<InputError>() : std::move(up).error().errors;
+  }
+  auto errors = apply(reading->config);
+  if (errors.empty()) log_info("reloaded policy={}", policy_->version());
+  return errors;
+}
+
+std::optional<InputError> Agent::what_needs_a_restart(const Config& next) const {
+  if (!data_plane_) return {};
+  const auto refuse = [&](const char* key) {
+    return InputError{next.node.where, std::string(key) + " cannot change while the gateway is up",
+                      "sallyport down && sallyport reload"};
+  };
+  if (next.node.device != config_.node.device) return refuse("node.device");
+  if (next.dataplane.table != config_.dataplane.table) return refuse("dataplane.table");
+  if (next.dataplane.priority != config_.dataplane.priority) return refuse("dataplane.priority");
+  if (next.dataplane.fwmark != config_.dataplane.fwmark) return refuse("dataplane.fwmark");
+  if (next.dataplane.flows != config_.dataplane.flows) return refuse("dataplane.flows");
+  return {};
+}
+
+void Agent::on_node_state(const NodeState& state) {
+  const bool rules_change = state.clock != node_state_.clock || state.rules != node_state_.rules ||
+                            state.peers != node_state_.peers ||
+                            state.addresses != node_state_.addresses;
+  node_state_ = state;
+  if (!kernel_driver_) return;
+  if (rules_change) renew_policy();
+  converge(/*repairing=*/false);
+}
+
+void Agent::on_node_end(const std::string& why) {
+  // Starting another one takes capabilities that this process has dropped.
+  const Instant at = io::boot_now();
+  const bool stable = at - node_started_ > kNodeStable;
+  log_warning("node_ended why=\"{}\" instead=start_again", why);
+  node_timer_.arm(stable ? at : at + kNodePause);
+}
+
+Result<void, ControlRefusal> Agent::down() {
+  if (!data_plane_) return {};
+  const auto outcome = kernel_driver_->clear(config_);
+  if (!outcome) return Fail{refusal_of(ExitCode::kFailed, {as_input(outcome.error())})};
+  if (!outcome->failures.empty()) {
+    std::vector<InputError> errors;
+    for (const std::string& failure : outcome->failures) errors.push_back({{}, failure, {}});
+    return Fail{refusal_of(ExitCode::kFailed, std::move(errors))};
+  }
+  running_ = false;
+  turn_timer_.cancel();
+  policy_timer_.cancel();
+  kernel_changes_ = {};
+  drop_events_ = {};
+  if (const auto removed = data_plane_->remove_all(); !removed) {
+    return Fail{refusal_of(ExitCode::kFailed, {as_input(removed.error())})};
+  }
+  kernel_driver_.reset();
+  kernel_.reset();
+  attacher_.reset();
+  policy_.reset();
+  data_plane_.reset();
+  log_info("down");
+  return {};
+}
+
+}  // namespace sallyport

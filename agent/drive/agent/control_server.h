@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// The agent's ear for `sallyport`: RUN/agent.sock, mode 0600, and only root (or our own user, in
+/// tests that are not root) is heard. One JSON line in, one or more out, then the connection ends.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <variant>
+
+#include "agent/base/exit_code.h"
+#include "agent/base/result.h"
+#include "agent/io/listener.h"
+#include "agent/io/loop.h"
+#include "agent/io/stream.h"
+#include "agent/model/position.h"
+
+namespace sallyport {
+
+using Json = nlohmann::ordered_json;
+
+/// Why a request was not carried out; becomes the "error" object.
+struct ControlRefusal {
+  ExitCode code = ExitCode::kFailed;
+  InputError what;
+  std::vector<InputError> more;
+};
+/// All complaints about an input: the first one first.
+ControlRefusal refusal_of(ExitCode code, std::vector<InputError> errors);
+/// `v` is put in front by the server.
+using ControlAnswer = Result<Json, ControlRefusal>;
+
+class ControlServer {
+ public:
+  using Handler = std::function<ControlAnswer(const std::string& verb, const Json& args)>;
+
+  /// `listener`: a listening unix socket from io::listen_unix(), or one kept over a restart.
+  static Result<std::unique_ptr<ControlServer>> create(io::Loop& loop, Fd listener,
+                                                       Handler handler);
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+  ~ControlServer();
+
+  /// To everyone who asked for "drops-follow". One that reads too slowly misses lines.
+  void publish(const Json& line);
+  [[nodiscard]] bool has_followers() const;
+
+ private:
+  struct Client;
+  ControlServer(io::Loop& loop, Handler handler);
+  void accept(Fd connection);
+  void on_data(Client& client, ByteView bytes);
+  void carry_out(Client& client, const std::string& line);
+  void drop(Client& client);
+
+  io::Loop& loop_;
+  Handler handler_;
+  io::Listener listener_;
+  std::list<std::unique_ptr<Client>> clients_;
+};
+
+}  // namespace sallyport

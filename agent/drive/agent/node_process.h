@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/// The unprivileged child: started, told its part of the configuration, heard with suspicion.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/guard/bounds.h"
+#include "agent/guard/stage.h"
+#include "agent/io/child.h"
+#include "agent/io/loop.h"
+#include "agent/io/seqpacket.h"
+#include "agent/io/timer.h"
+#include "agent/model/config.h"
+#include "agent/wire/agent_channel.h"
+
+namespace sallyport {
+
+struct NodeProcessOptions {
+  std::string program;
+  /// Nothing: our own (only where we are not root).
+  std::optional<io::ChildOptions::User> user;
+  WallTime saved_clock;
+};
+
+class NodeProcess {
+ public:
+  struct Callbacks {
+    /// A state within bounds that the node has committed.
+    std::function<void(const NodeState&)> on_state;
+    /// It is gone, or said what no node of ours says: start another one.
+    std::function<void(const std::string& why)> on_end;
+  };
+  static Result<std::unique_ptr<NodeProcess>> start(io::Loop& loop, NodeProcessOptions options,
+                                                    Callbacks callbacks);
+  NodeProcess(const NodeProcess&) = delete;
+  NodeProcess& operator=(const NodeProcess&) = delete;
+  ~NodeProcess() = default;
+
+  /// Tells it the names to look up, or what changed of them. `facts` bound what it may say.
+  void configure(const Config& config, BoundsFacts facts);
+  /// An observation of ours.
+  void tell(const channel::AgentRecord& record);
+  [[nodiscard]] pid_t pid() const { return child_.pid(); }
+
+ private:
+  NodeProcess(io::Loop& loop, Callbacks callbacks);
+  void on_message(ByteView message, const std::vector<Fd>& fds);
+  void on_record(channel::NodeRecord record);
+  void commit(uint64_t epoch);
+  void refuse(uint64_t epoch, const std::vector<Refused>& why);
+  void end(const std::string& why);
+  void arm();
+
+  io::Loop& loop_;
+  Callbacks callbacks_;
+  io::Child child_;
+  io::Seqpacket channel_;
+  io::Timer timer_;
+  Stage stage_;
+  Config config_;
+  BoundsFacts facts_;
+  std::vector<NamedPeer> told_;
+  bool greeted_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace sallyport
