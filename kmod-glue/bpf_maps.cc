@@ -142,7 +142,7 @@ Result<void> PolicySlots::set_chain(std::span<const PolicyLink> chain) {
   TRY(wait_for_running_programs());
   reserved_.fill(false);
   for (uint32_t slot = 0; slot < SP_POLICY_SLOTS; slot++) {
-    if (!kept.at(slot)) TRY(drop(slot));
+    if (!kept.at(slot) && is_loaded(slot)) TRY(drop(slot));
   }
   return {};
 }
