@@ -45,6 +45,12 @@ inline void settle(Loop& loop) {
   }
 }
 
+/// The kernel has let go of everything but the deadline's timeout.
+inline bool drained(Loop& loop) {
+  settle(loop);
+  return run_until(loop, [&] { return loop.in_flight() <= 1; });
+}
+
 inline ByteView view(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
