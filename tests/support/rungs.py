@@ -138,16 +138,21 @@ def _fuzz(path, name, seconds, report):
     report.add(Result(name, "ok" if ending.code == 0 else "FAIL", time.monotonic() - started, text))
 
 
-def all_rungs(full):
+def chosen_rungs(names, full):
+    """The rungs of these names, cheapest first. Tests see SALLYPORT_TEST_FULL=1 if `full`."""
     lab = Lab()
     env = {"SALLYPORT_TEST_FULL": "1"} if full else {}
     os.environ.update(env)
+    # The rules look into what ships, if this run builds it anyway.
+    unit_builds = {"debug": ["unit_tests", "bpf_skeletons"]}
+    if {"lab", "interop", "image"} & set(names):
+        unit_builds["release"] = ["shipped"]
 
     def in_lab(program, arguments, on_line):
         return lab.execute(program, arguments, on_line, env)
 
-    return [
-        Rung("unit", {"debug": ["unit_tests"]}, root=False, parallel=True,
+    rungs = [
+        Rung("unit", unit_builds, root=False, parallel=True,
              discover=lambda: gtest_jobs("unit", "debug", "unit_*", here(300),
                                          lambda path: path.name.replace("_", ".", 1)) + rule_jobs()),
         Rung("sim", {"debug": []}, root=False, parallel=True,
@@ -165,6 +170,7 @@ def all_rungs(full):
         Rung("fuzz", {"fuzz": ["fuzz_targets"]}, root=False, parallel=True,
              discover=lambda: fuzz_jobs(full)),
     ]
+    return [rung for rung in rungs if rung.name in names]
 
 
 def run_jobs(rung, jobs, report):

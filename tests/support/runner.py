@@ -6,6 +6,7 @@ could not be installed."""
 import argparse
 import os
 import re
+import signal
 import sys
 import time
 
@@ -20,8 +21,11 @@ NAMES = ["unit", "sim", "bpf", "netns", "lab", "interop", "image", "fuzz"]
 
 def main():
     sys.stdout.reconfigure(line_buffering=True)
+    # At once, threads or not: whatever runs dies with us (PR_SET_PDEATHSIG).
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda signum, frame: os._exit(128 + signum))
     options = parse_arguments()
-    chosen = [rung for rung in rungs.all_rungs(options.full) if rung.name in options.rung]
+    chosen = rungs.chosen_rungs(options.rung, options.full)
     if os.geteuid() != 0 and any(rung.root for rung in chosen):
         names = ", ".join(rung.name for rung in chosen if rung.root)
         print(f"only root can run {names}: sudo {sys.argv[0]}", file=sys.stderr)
