@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstring>
 
@@ -11,6 +12,9 @@ namespace sallyport {
 namespace {
 
 constexpr std::array<uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+// Bytes 8 to 11 of kMapped as they lie in memory.
+constexpr auto kMappedMiddle = std::bit_cast<uint32_t>(std::array<uint8_t, 4>{0, 0, 0xff, 0xff});
 
 // The IPv6 neighbours of the block that stands for IPv4.
 constexpr IpAddress kBeforeMapped{
@@ -59,7 +63,13 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   return out;
 }
 
-bool IpAddress::is_v4() const { return std::memcmp(bytes.data(), kMapped.data(), 12) == 0; }
+bool IpAddress::is_v4() const {
+  uint64_t high = 0;
+  uint32_t middle = 0;
+  std::memcpy(&high, bytes.data(), sizeof(high));
+  std::memcpy(&middle, &bytes[8], sizeof(middle));
+  return high == 0 && middle == kMappedMiddle;
+}
 
 uint32_t IpAddress::v4_number() const {
   return (uint32_t{bytes[12]} << 24) | (uint32_t{bytes[13]} << 16) | (uint32_t{bytes[14]} << 8) |
@@ -192,8 +202,9 @@ std::vector<IpRange> subtract(std::vector<IpRange> a, std::vector<IpRange> b) {
 }
 
 bool contains(const std::vector<IpRange>& normalised, const IpAddress& address) {
+  const bool is_v4 = address.is_v4();
   return std::ranges::any_of(normalised, [&](const IpRange& range) {
-    return range.first.is_v4() == address.is_v4() && range.contains(address);
+    return range.first.is_v4() == is_v4 && range.contains(address);
   });
 }
 

@@ -56,6 +56,7 @@ struct NewFlow {
   uint16_t counter = 0;  // of the rule that allows it
   uint32_t src_peer = 0;
   uint32_t dst_peer = 0;
+  friend bool operator==(const NewFlow&, const NewFlow&) = default;
 };
 /// `blob`: as compile() made it, or a whole slot of the kernel's. Too short or of another version:
 /// no_policy.

@@ -23,16 +23,17 @@ bool any_port(const Rule& rule) {
 }
 
 bool serves(const Rule& rule, const PacketKey& packet) {
-  if (!between(rule, packet)) return false;
-  if (is_icmp(packet.proto)) return true;
+  if (is_icmp(packet.proto)) return between(rule, packet);
   const bool usual =
       rule.protos.empty() && (packet.proto == IpProto::kTcp || packet.proto == IpProto::kUdp);
   const bool named = std::ranges::find(rule.protos, packet.proto) != rule.protos.end();
   if (!usual && !named) return false;
-  if (any_port(rule)) return true;
-  return has_ports(packet.proto) && std::ranges::any_of(rule.ports, [&](const PortRange& range) {
-           return range.first <= packet.dst_port && packet.dst_port <= range.last;
-         });
+  const auto has_port = [&](const PortRange& range) {
+    return range.first <= packet.dst_port && packet.dst_port <= range.last;
+  };
+  const bool port =
+      any_port(rule) || (has_ports(packet.proto) && std::ranges::any_of(rule.ports, has_port));
+  return port && between(rule, packet);
 }
 
 uint32_t owner_of(const PolicyInput& input, const IpAddress& address) {
