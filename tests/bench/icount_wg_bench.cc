@@ -25,6 +25,7 @@
 #include "kmod-glue/netlink/generic.h"
 #include "kmod-glue/wg.h"
 #include "tests/bench/figure.h"
+#include "tests/support/expedited_rcu.h"
 #include "tests/support/own_netns.h"
 
 namespace sallyport {
@@ -190,6 +191,7 @@ void apply_many(const bench::Filter& filter, WireGuard& wg, Raw& raw) {
         by_hand_again.add(ms_of([&] { raw.apply(raw_list); }));
       }
     }
+    const ExpeditedRcu expedited;
     must(wg.delete_link("wgours"));
     must(wg.delete_link("wgraw"));
   }
@@ -238,7 +240,10 @@ void change_one(const bench::Filter& filter, WireGuard& wg) {
   Message message(kPeersMessageBytes);
   if (write_set_peers(message, 0, std::span(&change, 1), {}).peer != 1)
     die("one peer, one message");
-  for (const auto& [device, count] : devices) must(wg.delete_link(device));
+  {
+    const ExpeditedRcu expedited;
+    for (const auto& [device, count] : devices) must(wg.delete_link(device));
+  }
 
   if (filter.wants("wg.change.1")) {
     bench::print({"wg.change.1", "us", times[0], bench::Baseline{"of_100_peers", times[1]},

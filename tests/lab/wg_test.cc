@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "kmod-glue/netlink/generic.h"
+#include "tests/support/expedited_rcu.h"
 #include "tests/support/own_netns.h"
 
 namespace sallyport {
@@ -280,6 +281,9 @@ TEST_F(lab_wg, ten_thousand_peers) {
   done(wg_->apply(RemovePeer{"wg0", numbered_key(4711)}));
   expected.erase(numbered_key(4711));
   EXPECT_TRUE(look().device.peers == expected);
+
+  const ExpeditedRcu expedited;
+  done(wg_->delete_link("wg0"));
 }
 
 TEST_F(lab_wg, refusals_carry_the_kernels_words) {
