@@ -22,6 +22,8 @@ namespace {
 
 // A burst (a thousand routes at once) should not end in an overrun, though that loses nothing.
 constexpr int kReceiveBytes = 1024 * 1024;
+// The longest, a new link with all its attributes, has a few thousand.
+constexpr size_t kMessageBytes = 32768;
 
 Result<Fd> subscribe(int protocol, std::initializer_list<int> groups) {
   Fd fd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol)};
@@ -43,7 +45,7 @@ Result<Fd> subscribe(int protocol, std::initializer_list<int> groups) {
 /// True if any message that is waiting concerns us, or some were lost.
 bool drain_one(int fd, const std::function<bool(const Answer&)>& concerns) {
   bool look_again = false;
-  std::array<uint8_t, 32 * 1024> buffer;
+  std::array<uint8_t, kMessageBytes> buffer;
   for (;;) {
     sockaddr_nl from{};
     socklen_t size = sizeof from;

@@ -63,7 +63,6 @@ Result<libnl::Owned<rtnl_rule>> make_rule(const RoutingRule& from, const std::st
   rtnl_rule_set_prio(made.get(), from.priority);
   rtnl_rule_set_table(made.get(), from.table);
   rtnl_rule_set_action(made.get(), FR_ACT_TO_TBL);
-  rtnl_rule_set_protocol(made.get(), kRouteProtocol);
   if (from.mask != 0) {
     rtnl_rule_set_mark(made.get(), from.mark);
     rtnl_rule_set_mask(made.get(), from.mask);
@@ -101,6 +100,7 @@ Result<std::vector<RoutingRule>> rules_between(NetlinkSocket& route, uint32_t fi
 Result<void> add_routing_rule(NetlinkSocket& route, const RoutingRule& rule) {
   const std::string doing = "add " + text(rule);
   const auto made = TRY(make_rule(rule, doing));
+  rtnl_rule_set_protocol(made.get(), kRouteProtocol);  // to delete, whoever made it: not said
   nl_msg* raw = nullptr;
   // Without EXCL the kernel adds the same rule a second time.
   if (rtnl_rule_build_add_request(made.get(), NLM_F_CREATE | NLM_F_EXCL, &raw) < 0) {

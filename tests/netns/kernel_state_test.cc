@@ -202,6 +202,14 @@ TEST_F(kernel_state, rules_of_others_are_not_ours) {
   EXPECT_THAT(observe().rules, IsEmpty());
 }
 
+TEST_F(kernel_state, a_rule_in_our_words_is_deleted_whoever_made_it) {
+  shell("ip rule add pref 5333 lookup 5300 protocol 4; ip -6 rule add pref 5333 lookup 5300");
+  const std::vector<RoutingRule> made = observe().rules;
+  ASSERT_EQ(made.size(), 2U);
+  apply({DeleteRoutingRule{made[0]}, DeleteRoutingRule{made[1]}});
+  EXPECT_THAT(observe().rules, IsEmpty());
+}
+
 TEST_F(kernel_state, addresses_and_routes_of_others_are_not_ours) {
   make_device();
   shell(
