@@ -47,7 +47,12 @@ class RangeSet {
   void add(const IpRange& range) { ranges_.push_back(range); }
   void close() { ranges_ = normalise(std::move(ranges_)); }
   [[nodiscard]] bool overlaps(const IpRange& range) const {
-    const auto at = std::ranges::lower_bound(ranges_, range.first, std::less{}, &IpRange::last);
+    // Normalised ranges have IPv4 first.
+    const auto before = [](const IpRange& a, const IpRange& b) {
+      if (a.last.is_v4() != b.first.is_v4()) return a.last.is_v4();
+      return a.last < b.first;
+    };
+    const auto at = std::lower_bound(ranges_.begin(), ranges_.end(), range, before);
     return at != ranges_.end() && at->overlaps(range);
   }
   [[nodiscard]] bool has(const IpAddress& a) const { return overlaps(IpRange{a, a}); }

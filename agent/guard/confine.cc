@@ -25,15 +25,22 @@ std::vector<IpRange> configured_addresses(const Config& config) {
   return normalise(std::move(ranges));
 }
 
+/// In the order of normalised ranges: IPv4 first.
+bool ends_before(const IpRange& a, const IpRange& b) {
+  if (a.last.is_v4() != b.last.is_v4()) return a.last.is_v4();
+  return a.last < b.last;
+}
+
 /// Both normalised, and so is the answer.
 std::vector<IpRange> intersect(const std::vector<IpRange>& a, const std::vector<IpRange>& b) {
   std::vector<IpRange> both;
   auto left = a.begin();
   auto right = b.begin();
   while (left != a.end() && right != b.end()) {
-    const IpRange range{std::max(left->first, right->first), std::min(left->last, right->last)};
-    if (range.first <= range.last) both.push_back(range);
-    if (left->last < right->last) {
+    if (left->overlaps(*right)) {
+      both.push_back({std::max(left->first, right->first), std::min(left->last, right->last)});
+    }
+    if (ends_before(*left, *right)) {
       ++left;
     } else {
       ++right;

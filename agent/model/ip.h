@@ -45,8 +45,13 @@ struct IpRange {
 
   /// "10.0.0.1-10.0.0.9", a prefix, or an address.
   static std::optional<IpRange> parse(std::string_view text);
-  [[nodiscard]] bool contains(const IpAddress& a) const { return first <= a && a <= last; }
-  [[nodiscard]] bool overlaps(const IpRange& o) const { return first <= o.last && o.first <= last; }
+  /// Of one family only: ::/0 has the IPv4 interval inside its order, but none of its addresses.
+  [[nodiscard]] bool contains(const IpAddress& a) const {
+    return first <= a && a <= last && first.is_v4() == a.is_v4();
+  }
+  [[nodiscard]] bool overlaps(const IpRange& o) const {
+    return first <= o.last && o.first <= last && first.is_v4() == o.first.is_v4();
+  }
   [[nodiscard]] std::string text() const;
   friend auto operator<=>(const IpRange&, const IpRange&) = default;
 };

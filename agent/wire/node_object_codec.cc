@@ -115,11 +115,11 @@ Result<std::vector<T>, ChannelError> parse_list(ByteReader& in, size_t most, Par
   return list;
 }
 
-/// Normalised: a gap of at least one address between two ranges of one family.
+/// Normalised: IPv4 first, and a gap of at least one address between two ranges of a family.
 bool apart(const IpRange& a, const IpRange& b) {
-  if (!(a.last < b.first)) return false;
+  if (a.first.is_v4() != b.first.is_v4()) return a.first.is_v4();
   const auto next = a.last.next();
-  return !next || *next != b.first;
+  return next && *next < b.first;
 }
 
 Result<std::vector<IpRange>, ChannelError> parse_ranges(ByteReader& in) {
