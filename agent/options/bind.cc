@@ -73,8 +73,9 @@ constexpr Binding kBindings[] = {
     {"dataplane.timeouts.other",
      [](Draft& d, Value& v, Mark) { d.config.dataplane.timeouts.other = take<Seconds>(v); }},
     {"dataplane.table",
-     [](Draft& d, Value& v, Mark) {
+     [](Draft& d, Value& v, Mark m) {
        d.config.dataplane.table = static_cast<uint32_t>(take<uint64_t>(v));
+       d.table = m;
      }},
     {"dataplane.priority",
      [](Draft& d, Value& v, Mark) {

@@ -38,6 +38,7 @@ struct Draft {
   std::vector<Mark> addresses;  // node.addresses
   std::vector<Mark> exit_devices;
   Mark flows_per_peer;
+  Mark table;
   std::map<std::string, Position> groups;
 
   std::string main_file;  // config.yaml

@@ -137,6 +137,10 @@ class Checker {
 
   void dataplane() {
     const auto& dataplane = draft_.config.dataplane;
+    if (dataplane.table >= 253 && dataplane.table <= 255) {  // default, main, local
+      add({main_file(), draft_.table.line, draft_.table.column},
+          "table is " + quoted(std::to_string(dataplane.table)) + ", which is the system's");
+    }
     if (dataplane.flows_per_peer <= dataplane.flows) return;
     // Only config.yaml, the first file, has this section.
     add({main_file(), draft_.flows_per_peer.line, draft_.flows_per_peer.column},

@@ -17,6 +17,13 @@ Mark mark_of(const YAML::Mark& mark) {
   return {static_cast<uint32_t>(mark.line + 1), static_cast<uint32_t>(mark.column + 1)};
 }
 
+Node make_node(Node::Type type, const YAML::Mark& mark) {
+  Node node;
+  node.type = type;
+  node.mark = mark_of(mark);
+  return node;
+}
+
 /// Reads a string_view in place: an istringstream would copy it.
 class ViewBuffer : public std::streambuf {
  public:
@@ -71,6 +78,26 @@ std::optional<std::pair<Mark, std::string>> find_bad_byte(std::string_view text)
   return {};
 }
 
+/// The two mistakes that the parser's own words do not explain.
+std::string syntax_hint(std::string_view text, std::string_view message) {
+  unsigned line = 1;
+  while (!text.empty()) {
+    const auto indent = text.find_first_not_of(" \t");
+    const bool tab = text.substr(0, indent).find('\t') != std::string_view::npos;
+    const bool blank = indent == std::string_view::npos || text[indent] == '\n';
+    if (tab && !blank) {
+      return "line " + std::to_string(line) + " is indented with a tab, YAML wants spaces";
+    }
+    const auto end = text.find('\n');
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+    ++line;
+  }
+  const bool indentation =
+      message == "end of map not found" || message == "end of sequence not found";
+  return indentation ? "is this line indented as its neighbours are?" : "";
+}
+
 size_t count_nodes(const Node& node) {
   size_t count = 1;
   for (const Node& item : node.items) count += count_nodes(item);
@@ -97,12 +124,14 @@ class Builder : public YAML::EventHandler {
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    place({.type = Node::Type::kNull, .mark = mark_of(mark)}, anchor);
+    place(make_node(Node::Type::kNull, mark), anchor);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     check_tag(mark, tag);
-    place({.type = Node::Type::kScalar, .mark = mark_of(mark), .text = value}, anchor);
+    Node node = make_node(Node::Type::kScalar, mark);
+    node.text = value;
+    place(std::move(node), anchor);
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     if (complaint_) return;
@@ -162,7 +191,7 @@ class Builder : public YAML::EventHandler {
     if (complaint_) return;
     if (open_.size() >= kMaxDepth) return complain(mark_of(mark), too_deep());
     if (++nodes_ > kMaxNodes) return complain(mark_of(mark), too_many());
-    open_.push_back({.node = {.type = type, .mark = mark_of(mark)}, .anchor = anchor});
+    open_.push_back({.node = make_node(type, mark), .anchor = anchor});
   }
   void close() {
     if (complaint_) return;
@@ -267,7 +296,7 @@ Result<Node, InputError> parse_document(std::string_view text, const std::string
     }
   } catch (const YAML::Exception& error) {
     const Mark mark = error.mark.is_null() ? Mark{1, 1} : mark_of(error.mark);
-    return refuse(mark, "not valid YAML: " + error.msg);
+    return refuse(mark, "not valid YAML: " + error.msg, syntax_hint(text, error.msg));
   }
   return std::move(*builder.root());
 }

@@ -26,9 +26,9 @@ struct Node {
 
   Type type = Type::kNull;
   Mark mark;
-  std::string text = {};            // kScalar
-  std::vector<Node> items = {};     // kList
-  std::vector<Entry> entries = {};  // kMap
+  std::string text = {};         // kScalar
+  std::vector<Node> items = {};  // kList
+  std::vector<Entry> entries;    // kMap
 };
 struct Node::Entry {
   std::string key;

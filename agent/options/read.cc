@@ -112,9 +112,7 @@ class Reader {
           std::ranges::find(seen, option, &std::pair<const Option*, Mark>::first) != seen.end();
       if (option->need != Need::kRequired || given) continue;
       add(node.mark, "key \"" + std::string(option->name()) + "\" is missing",
-          std::string(option->name()) + ": " +
-              (option->is_list() ? "[" + std::string(option->example) + "]"
-                                 : std::string(option->example)));
+          "such as " + std::string(option->name()) + ": " + example_text(*option));
     }
   }
 
@@ -137,7 +135,10 @@ class Reader {
     } else {
       hint = elsewhere(entry.key);
       if (hint.empty()) {
-        for (const auto& name : names) hint += (hint.empty() ? "known here: " : ", ") + name;
+        for (const Option* option : known) {
+          if (option->since == Since::kLater) continue;
+          hint += (hint.empty() ? "known here: " : ", ") + std::string(option->name());
+        }
       }
     }
     add(entry.mark, "unknown key " + quoted(entry.key) + (path.empty() ? "" : " in " + path),
@@ -184,13 +185,12 @@ class Reader {
     if (node.type != Node::Type::kList) {
       const std::string shape = option.kind == Kind::kMap
                                     ? std::string("a list of maps")
-                                    : "a list such as [" + std::string(option.example) + "]";
+                                    : "a list such as " + example_text(option);
       return wrong_type(mark, key, stated(option, shape, "[]"), node);
     }
     if (option.kind == Kind::kMap) open_section(draft_, path, mark);
     if (node.items.empty() && option.need == Need::kRequired) {
-      return add(mark,
-                 key + " is empty, expected a list such as [" + std::string(option.example) + "]");
+      return add(mark, key + " is empty, expected a list such as " + example_text(option));
     }
     for (const Node& item : node.items) {
       if (option.kind == Kind::kMap) {

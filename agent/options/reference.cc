@@ -66,13 +66,6 @@ std::string escaped(std::string_view cell) {
   return out;
 }
 
-std::string example_of(const Option& option) {
-  const std::string value(option.example);
-  if (!option.is_list()) return value;
-  const bool quotes = value.find_first_of(":*") != std::string::npos;
-  return quotes ? "[\"" + value + "\"]" : "[" + value + "]";
-}
-
 /// The key as it is written below `section`: "timeouts.tcp".
 std::string relative(const Option& option, std::string_view section) {
   std::string out(option.path.substr(section.size() + 1));
@@ -90,7 +83,7 @@ std::string row(const Option& option, std::string_view section) {
   if (option.need == Need::kRequired) meaning = "**Required.** " + meaning;
   if (!option.later.empty()) meaning += " (" + code(option.later) + " is not in this version.)";
   return "| " + code(relative(option, section)) + " | " + escaped(type_text(option)) + " | " +
-         escaped(default_text(option)) + " | " + escaped(code(example_of(option))) + " | " +
+         escaped(default_text(option)) + " | " + escaped(code(example_text(option))) + " | " +
          escaped(meaning) + " |\n";
 }
 
@@ -98,7 +91,7 @@ std::string section_text(const Option& section) {
   std::string out =
       "\n## " + std::string(section.name()) + "\n\n" + std::string(section.help) + "\n";
   if (section.kind != Kind::kMap && section.kind != Kind::kNamedLists) {
-    out += "\n" + code(std::string(section.name()) + ": " + example_of(section)) + ": " +
+    out += "\n" + code(std::string(section.name()) + ": " + example_text(section)) + ": " +
            type_text(section) + (section.need == Need::kRequired ? ", required.\n" : ".\n");
     return out;
   }
@@ -181,7 +174,7 @@ Result<std::string, std::string> help_for(std::string_view path) {
   if (option->since == Since::kLater) out += "Not in this version.\n";
   if (!option->later.empty()) out += "Not in this version: " + std::string(option->later) + "\n";
   if (!option->example.empty())
-    out += "Example:  " + std::string(option->name()) + ": " + example_of(*option) + "\n";
+    out += "Example:  " + std::string(option->name()) + ": " + example_text(*option) + "\n";
   const auto below = children(option->path);
   if (!below.empty()) out += "Keys:\n" + list_of(below);
   return out;

@@ -93,8 +93,9 @@ bool is_host_port(std::string_view text, uint16_t least_port) {
 
 Parsed host_port(std::string_view text) {
   if (is_host_port(text, 1)) return Value{std::string(text)};
-  const bool bare = is_host(text);
-  return Fail{Refusal{bare ? "the port is missing" : ""}};
+  if (is_host(text)) return Fail{Refusal{"the port is missing"}};
+  const bool colons = std::ranges::count(text, ':') > 1 && !text.starts_with('[');
+  return Fail{Refusal{colons ? "an IPv6 address goes in brackets" : ""}};
 }
 Parsed host_maybe_port(std::string_view text) {
   if (is_host(text) || is_host_port(text, 1)) return Value{std::string(text)};
@@ -218,7 +219,8 @@ Parsed secret(std::string_view text) {
 
 Parsed public_key(std::string_view text) {
   const auto key = PublicKey::parse(text);
-  if (!key || key->is_zero()) return Fail{Refusal{}};
+  if (!key) return Fail{Refusal{}};
+  if (key->is_zero()) return Fail{Refusal{"a key of zeros is nobody's"}};
   return Value{*key};
 }
 

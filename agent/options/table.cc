@@ -31,6 +31,10 @@ std::string range_text(const Option& option) {
   return std::to_string(option.least) + "-" + std::to_string(option.most);
 }
 
+std::string counted(const Option& option) {
+  return option.unit.empty() ? std::string() : " of " + std::string(option.unit);
+}
+
 struct KindText {
   std::string_view one;       // in the reference page
   std::string_view many;      // likewise, of a list
@@ -128,7 +132,8 @@ std::vector<const Option*> children(std::string_view path) {
 
 std::string expected_text(const Option& option) {
   if (option.kind == Kind::kChoice) return spoken(option.choices);
-  if (option.kind == Kind::kCount) return "a number, " + range_text(option);
+  if (option.kind == Kind::kCount && option.least == option.most) return range_text(option);
+  if (option.kind == Kind::kCount) return "a number" + counted(option) + ", " + range_text(option);
   if (option.kind == Kind::kDuration) {
     return "a duration such as " + std::string(option.example) + ", " +
            std::to_string(option.least) + " s to " + std::to_string(option.most) + " s";
@@ -141,8 +146,15 @@ std::string expected_text(const Option& option) {
 std::string type_text(const Option& option) {
   const auto kind = text_of(option.kind);
   if (option.is_list()) return "list of " + std::string(kind.many);
-  if (option.kind == Kind::kCount) return "number, " + range_text(option);
+  if (option.kind == Kind::kCount) return "number" + counted(option) + ", " + range_text(option);
   return std::string(option.kind == Kind::kChoice ? option.choices : kind.one);
+}
+
+std::string example_text(const Option& option) {
+  const std::string value(option.example);
+  if (!option.is_list()) return value;
+  const bool quotes = value.find_first_of(":*") != std::string::npos;
+  return quotes ? "[\"" + value + "\"]" : "[" + value + "]";
 }
 
 }  // namespace sallyport::options

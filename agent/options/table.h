@@ -63,7 +63,7 @@ struct Option {
   std::string_view later = {};     // choices that are documented, not in this version
   uint64_t least = 0;              // kCount; kDuration in s
   uint64_t most = UINT64_MAX;
-  std::string_view unit = {};  // of a bare number
+  std::string_view unit = {};  // kCount: what is counted
   Since since = Since::kV01;
 
   [[nodiscard]] constexpr bool is_list() const { return path.ends_with("[]"); }
@@ -135,20 +135,19 @@ inline constexpr Option kOptions[] = {
      .help = "How long a flow without packets is remembered."},
     {.path = "dataplane.timeouts.tcp", .kind = Kind::kDuration, .fallback = "2h4m",
      .help = "An open TCP connection (RFC 5382 asks for 2 h 4 min at least).", .example = "8h",
-     .least = 1, .most = kMonthS, .unit = "s"},
+     .least = 1, .most = kMonthS},
     {.path = "dataplane.timeouts.tcp_opening", .kind = Kind::kDuration, .fallback = "60s",
      .help = "A TCP connection before its handshake is done.", .example = "30s", .least = 1,
-     .most = kMonthS, .unit = "s"},
+     .most = kMonthS},
     {.path = "dataplane.timeouts.tcp_closing", .kind = Kind::kDuration, .fallback = "60s",
-     .help = "A TCP connection after FIN or RST.", .example = "10s", .least = 1, .most = kMonthS,
-     .unit = "s"},
+     .help = "A TCP connection after FIN or RST.", .example = "10s", .least = 1, .most = kMonthS},
     {.path = "dataplane.timeouts.udp", .kind = Kind::kDuration, .fallback = "3m", .help = "UDP.",
-     .example = "5m", .least = 1, .most = kMonthS, .unit = "s"},
+     .example = "5m", .least = 1, .most = kMonthS},
     {.path = "dataplane.timeouts.icmp", .kind = Kind::kDuration, .fallback = "30s",
-     .help = "ICMP echo.", .example = "10s", .least = 1, .most = kMonthS, .unit = "s"},
+     .help = "ICMP echo.", .example = "10s", .least = 1, .most = kMonthS},
     {.path = "dataplane.timeouts.other", .kind = Kind::kDuration, .fallback = "2m",
      .help = "SCTP, ESP, GRE and every other protocol.", .example = "10m", .least = 1,
-     .most = kMonthS, .unit = "s"},
+     .most = kMonthS},
     {.path = "dataplane.memory", .kind = Kind::kSize, .fallback = "64Mi",
      .help = "Bound of all kernel tables.", .example = "256Mi", .since = Since::kLater},
     {.path = "dataplane.table", .kind = Kind::kCount, .fallback = "5300",
@@ -200,7 +199,7 @@ inline constexpr Option kOptions[] = {
      .help = "Symmetric key mixed into the handshake.", .example = "file:/etc/sallyport/alice.psk"},
     {.path = "peers[].keepalive", .kind = Kind::kDuration, .fallback = "0s",
      .help = "A packet that often, so that a NAT in between stays open; 0 sends none.",
-     .example = "25s", .most = 65535, .unit = "s"},
+     .example = "25s", .most = 65535},
 
     {.path = "groups", .kind = Kind::kNamedLists,
      .help = "NAME: [peer names and group:NAME], for rules."},
@@ -326,6 +325,8 @@ const Option* find_option(std::string_view path);
 std::vector<const Option*> children(std::string_view path);
 /// What the value of a key must look like: "a prefix such as 10.90.0.2/32". For one item of a list.
 std::string expected_text(const Option& option);
+/// A value as it would be written behind the key: "[10.90.0.2/32]", "[\"group:staff\"]".
+std::string example_text(const Option& option);
 /// The type's short name in the reference page: "prefix", "list of prefixes", "on|off".
 std::string type_text(const Option& option);
 

@@ -16,16 +16,18 @@ inline constexpr const char* kKeyC = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX
 
 /// Files that exist are what they hold; those that begin with "!" are errors.
 inline Outside pretend(std::map<std::string, std::string> files = {}) {
-  return {.read_secret = [files](const std::string& path)
-              -> Result<std::optional<std::string>, std::string> {
+  return {.read_secret =
+              [files](const std::string& path) -> Result<std::optional<std::string>, std::string> {
             const auto file = files.find(path);
             if (file == files.end()) return std::optional<std::string>{};
             if (file->second.starts_with('!')) return Fail{file->second.substr(1)};
             return std::optional(file->second);
           },
-          .zone_names = [] {
-            return std::vector<std::string>{"America/New_York", "Europe/Berlin", "Europe/Paris"};
-          }};
+          .zone_names =
+              [] {
+                return std::vector<std::string>{"America/New_York", "Europe/Berlin",
+                                                "Europe/Paris"};
+              }};
 }
 
 inline Result<Reading, std::vector<InputError>> read_one(const std::string& text,
