@@ -2,6 +2,7 @@
 #include "tests/bpf/judged.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <linux/bpf.h>
 
@@ -116,6 +117,10 @@ void Judged::forget() {
   for (const auto& key : keys_of<sp_fragment_key>(plane_->map_fd("fragments"))) {
     bpf_map_delete_elem(plane_->map_fd("fragments"), &key);
   }
+  // struct event_limit of bpf/lib/count.h, for each CPU
+  const std::vector<uint64_t> fresh(2 * static_cast<size_t>(libbpf_num_possible_cpus()));
+  const uint32_t zero = 0;
+  bpf_map_update_elem(plane_->map_fd("event_limits"), &zero, fresh.data(), BPF_ANY);
   for (sp_peer& peer : plane_->peers()) {
     const uint32_t flags = peer.flags;
     peer = {};

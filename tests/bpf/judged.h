@@ -43,7 +43,8 @@ class Judged {
   /// Loads a policy and lets it hold alone, under the next generation. Its word.
   uint64_t load(const std::vector<uint8_t>& blob);
   Seen judge(Way way, const Bytes& packet, const Given& given = {});
-  /// Forgets flows, fragments and what is counted of peers; settings and policy stay.
+  /// Forgets flows, fragments, what is counted of peers and how many drops were told; settings and
+  /// policy stay.
   void forget();
   /// Time passes for the flows and fragments that are there.
   void age(Duration by);
