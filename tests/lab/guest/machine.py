@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BOOT_LIMIT_S = 240  # 5 s on a quiet machine; an overloaded one needs many times that
+BOOT_LIMIT_S = 300  # 5 s on a quiet machine, 120 s were seen on an overloaded one
 PR_SET_PDEATHSIG = 1
 
 
@@ -159,7 +159,7 @@ def _die_with_parent():
 
 def _qemu(kernel, options, share, console, out_fd, ctl_fd):
     cpus = 1 if options.icount else options.cpus
-    words = ["nice", "-n", "5", "qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-smp", cpus,
+    words = ["qemu-system-x86_64", "-M", "q35", "-cpu", "max", "-smp", cpus,
              "-m", options.memory_mb, "-nodefaults", "-no-user-config", "-display", "none"]
     if options.icount:
         # Idle time is skipped, so the load of this machine cannot touch a figure.
