@@ -2,6 +2,7 @@
 #include "agent/policy/classes.h"
 
 #include <algorithm>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -73,8 +74,8 @@ void add_edges(std::vector<Edge>& edges, const AddressSets& sets, Role role, boo
   }
 }
 
-/// The end of an owner comes before the start of the next one at the same address: in the order of
-/// insertion, which a stable sort keeps.
+/// The end of an owner is the start of nobody, 0, and so sorts before that of the next one at the
+/// same address.
 void add_edges(std::vector<Edge>& edges, const std::vector<OwnedRange>& owned, bool v4) {
   for (const OwnedRange& range : owned) {
     if (range.range.first.is_v4() != v4) continue;
@@ -112,7 +113,9 @@ AddressClasses classify(const AddressSets& sources, const AddressSets& destinati
     add_edges(edges, sources, Role::kSource, v4);
     add_edges(edges, destinations, Role::kDestination, v4);
     add_edges(edges, owned, v4);
-    std::ranges::stable_sort(edges, {}, &Edge::at);
+    std::ranges::sort(edges, [](const Edge& a, const Edge& b) {
+      return std::tie(a.at, a.role, a.number) < std::tie(b.at, b.role, b.number);
+    });
 
     std::vector<ClassInterval> out;
     uint32_t peer = 0;

@@ -187,13 +187,18 @@ class Compiler {
   /// Edges of address sets and ports are what costs; sets that several rules share are nobody's
   /// fault more than another's.
   [[nodiscard]] PolicyTooBig too_big(size_t needed) const {
-    std::vector<std::pair<size_t, const Rule*>> weights;
-    for (const Rule& rule : input_.rules) {
-      weights.emplace_back(rule.from.size() + rule.to.size() + rule.ports.size(), &rule);
-    }
-    std::ranges::stable_sort(weights, std::greater{}, &std::pair<size_t, const Rule*>::first);
+    const auto weight = [](const Rule* rule) {
+      return rule->from.size() + rule->to.size() + rule->ports.size();
+    };
+    std::vector<const Rule*> heaviest;
+    heaviest.reserve(input_.rules.size());
+    for (const Rule& rule : input_.rules) heaviest.push_back(&rule);
+    // They lie in one array: of equals the first.
+    std::ranges::sort(heaviest, [&](const Rule* a, const Rule* b) {
+      return std::pair(weight(b), a) < std::pair(weight(a), b);
+    });
     PolicyTooBig out{std::max(needed, limit_ + 1), limit_, {}};
-    for (const auto& [weight, rule] : weights) {
+    for (const Rule* rule : heaviest) {
       if (out.blame.size() < 3) out.blame.push_back(rule->id);
     }
     return out;
