@@ -17,11 +17,18 @@ void Complaints::add(Position where, std::string message, std::string hint) {
 }
 
 std::vector<InputError> Complaints::take() {
-  const auto rank = [&](const InputError& error) {
+  // By place, and as they came where the place is one. (Not stable_sort: libstdc++ 12's makes
+  // clang complain of a deprecated function inside it.)
+  using Key = std::tuple<std::ptrdiff_t, unsigned, unsigned, size_t>;
+  std::vector<std::pair<Key, InputError>> sorted;
+  for (InputError& error : errors_) {
     const auto file = std::ranges::find(files_, error.where.file) - files_.begin();
-    return std::tuple(file, error.where.line, error.where.column);
-  };
-  std::ranges::stable_sort(errors_, {}, rank);
+    sorted.emplace_back(Key{file, error.where.line, error.where.column, sorted.size()},
+                        std::move(error));
+  }
+  std::ranges::sort(sorted, {}, &std::pair<Key, InputError>::first);
+  errors_.clear();
+  for (auto& [key, error] : sorted) errors_.push_back(std::move(error));
   if (errors_.size() > kShownErrors) {
     const size_t rest = errors_.size() - kShownErrors + forgotten_;
     errors_.resize(kShownErrors);
