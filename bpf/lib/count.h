@@ -79,7 +79,9 @@ static __attribute__((noinline)) int report_drop(struct __sk_buff *skb, const st
 	event->peer = j->peer;
 	event->ifindex = skb->ifindex;
 	event->suppressed = limit->suppressed;
-	event->length = skb->len < 0xffff ? (__u16)skb->len : 0xffff;
+	/* Before a port's IP header is its link header. */
+	const __u32 length = j->hook == SP_HOOK_PORT_IN ? p->length : skb->len;
+	event->length = length < 0xffff ? (__u16)length : 0xffff;
 	event->rule = j->rule;
 	event->proto = p->proto;
 	event->verdict = (__u8)j->verdict;

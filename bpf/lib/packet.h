@@ -183,9 +183,12 @@ static __always_inline bool is_ext_header(__u8 proto)
 }
 
 /// Walks over extension headers up to the transport header, or to a later fragment's data.
-/// `at`: offset of the IPv6 header. PARSED or a verdict.
-static __always_inline int walk_ext_headers(struct __sk_buff *skb, __u32 at, struct packet *p)
+/// `at`: offset of the IPv6 header. PARSED or a verdict. Unrolled: Linux 6.1 refuses a loop whose
+/// end lies right before its beginning, which is how clang likes to lay it out.
+static __attribute__((noinline)) int walk_ext_headers(struct __sk_buff *skb, __u32 at,
+						      struct packet *p)
 {
+#pragma clang loop unroll(full)
 	for (int i = 0; i <= MOST_EXT_HEADERS; i++) {
 		struct {
 			__u8 next, length;

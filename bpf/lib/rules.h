@@ -60,6 +60,7 @@ static __always_inline bool is_peer(__u32 index)
 static __always_inline __u64 current_word(const struct sp_settings *s)
 {
 	__u64 word = *(const volatile __u64 *)&s->word;
+#pragma clang loop unroll(full)
 	for (int i = 0; i < MOST_SLOT_HOPS; i++) {
 		const __u32 index = SP_WORD_SLOT(word);
 		const struct sp_slot *slot = bpf_map_lookup_elem(&slots, &index);
