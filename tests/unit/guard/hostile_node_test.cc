@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/support/hostile_check.h"
+
+namespace sallyport {
+namespace {
+
+TEST(hostile_node, touches_nothing_outside_our_scope) {
+  size_t taken = 0;
+  size_t refused = 0;
+  for (uint32_t seed = 0; seed < 2000; ++seed) {
+    std::mt19937 random(seed);
+    HostileNode node([&](uint32_t n) { return static_cast<uint32_t>(random() % n); });
+    HostileCheck check;
+    for (uint64_t epoch = 1; epoch <= 8; ++epoch) {
+      ASSERT_FALSE(check.stage.on_begin(epoch, Instant{}));
+      for (auto n = random() % 4; n-- > 0;) {
+        ASSERT_FALSE(check.stage.on_put(node.object(), Instant{}));
+        if (random() % 4 != 0) continue;
+        ASSERT_FALSE(check.stage.on_delete(node.id(), Instant{}));
+      }
+      ASSERT_EQ(check.commit(), "") << "seed " << seed << " epoch " << epoch;
+    }
+    taken += check.taken;
+    refused += check.refused;
+  }
+  // The bounds are tried from both sides.
+  EXPECT_GT(taken, 2000U);
+  EXPECT_GT(refused, 2000U);
+}
+
+}  // namespace
+}  // namespace sallyport
