@@ -193,6 +193,7 @@ class Resolver {
     const auto found = config_.groups.find(wanted);
     if (found == config_.groups.end()) {
       std::vector<std::string> known;
+      known.reserve(config_.groups.size());
       for (const auto& [group, members] : config_.groups) known.push_back(group);
       const auto near = nearest(wanted, known);
       complain(name.where, "there is no group " + quoted(wanted),
@@ -241,6 +242,7 @@ class Resolver {
 
   [[nodiscard]] std::vector<std::string> peer_names() const {
     std::vector<std::string> out;
+    out.reserve(peer_.size());
     for (const auto& [name, ranges] : peer_) out.push_back(name);
     return out;
   }

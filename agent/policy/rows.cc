@@ -11,7 +11,6 @@
 namespace sallyport {
 namespace {
 
-constexpr size_t kRowHeader = sizeof(sp_policy_row) / sizeof(uint16_t);
 constexpr PortRange kAllPorts{0, 65535};
 
 bool names(const Rule& rule, IpProto proto) {
@@ -134,7 +133,7 @@ uint32_t RowTable::service_of(const Rule& rule) {
 
 std::optional<size_t> RowTable::of(std::span<const uint64_t> src_rules,
                                    std::span<const uint64_t> dst_rules, sp_verdict reason) {
-  uint64_t hash = static_cast<uint64_t>(reason);
+  auto hash = static_cast<uint64_t>(reason);
   for (size_t w = 0; w < src_rules.size(); ++w) {
     hash = (hash ^ (src_rules[w] & dst_rules[w])) * 0x9e3779b97f4a7c15;
     hash ^= hash >> 29;
@@ -175,6 +174,7 @@ RowTable::Halfwords RowTable::build(const Serving& serving, sp_verdict reason) c
   const auto steps_of = [&](auto&& ranges_of) {
     const auto layers_of = [&](const std::vector<uint32_t>& rules, bool is_ceiling) {
       std::vector<Layer> layers;
+      layers.reserve(rules.size());
       for (const uint32_t rule : rules) {
         layers.push_back({&ranges_of(services_[service_[rule]]),
                           is_ceiling ? uint16_t{1} : rules_[rule]->counter});

@@ -132,6 +132,7 @@ bool is_known_zone(std::string_view name) { return find_zone(name) != nullptr; }
 std::vector<std::string> known_zones() {
   std::vector<std::string> out;
   try {
+    out.reserve(date::get_tzdb().zones.size());
     for (const date::time_zone& zone : date::get_tzdb().zones) out.push_back(zone.name());
   } catch (const std::exception&) {
     return {};

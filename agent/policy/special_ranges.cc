@@ -16,6 +16,7 @@ constexpr std::array<std::string_view, 14> kNotInternet{
 template <size_t N>
 std::vector<IpRange> ranges_of(const std::array<std::string_view, N>& texts) {
   std::vector<IpRange> out;
+  out.reserve(N);
   for (const std::string_view text : texts) out.push_back(*IpRange::parse(text));
   return normalise(std::move(out));
 }
