@@ -80,7 +80,11 @@ static __attribute__((noinline)) int report_drop(struct __sk_buff *skb, const st
 	event->ifindex = skb->ifindex;
 	event->suppressed = limit->suppressed;
 	/* Before a port's IP header is its link header. */
-	const __u32 length = j->hook == SP_HOOK_PORT_IN ? p->length : skb->len;
+	__u32 length = skb->len;
+	/* Else both loads become one through a chosen pointer, which the verifier refuses. */
+	asm volatile("" : "+r"(length));
+	if (j->hook == SP_HOOK_PORT_IN)
+		length = p->length;
 	event->length = length < 0xffff ? (__u16)length : 0xffff;
 	event->rule = j->rule;
 	event->proto = p->proto;
