@@ -269,4 +269,30 @@ void check(const Draft& draft, Complaints& complaints, bool complete) {
   if (complete) checker.groups();
 }
 
+std::map<std::string, std::vector<Name>> flatten(
+    const std::map<std::string, std::vector<Name>>& groups) {
+  constexpr std::string_view kGroup = "group:";
+  std::map<std::string, std::vector<Name>> out;
+  for (const auto& [group, members] : groups) {
+    std::vector<Name>& peers = out[group];
+    std::set<std::string> seen;
+    std::vector<const Name*> open;
+    const auto push = [&](const std::vector<Name>& names) {
+      for (auto name = names.rbegin(); name != names.rend(); ++name) open.push_back(&*name);
+    };
+    push(members);
+    while (!open.empty()) {
+      const Name& next = *open.back();
+      open.pop_back();
+      if (!seen.insert(next.text).second) continue;
+      if (next.text.starts_with(kGroup)) {
+        push(groups.at(next.text.substr(kGroup.size())));
+      } else {
+        peers.push_back(next);
+      }
+    }
+  }
+  return out;
+}
+
 }  // namespace sallyport::options

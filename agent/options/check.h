@@ -14,4 +14,9 @@ namespace sallyport::options {
 /// overlaps the network of node.addresses.
 void check(const Draft& draft, Complaints& complaints, bool complete);
 
+/// Replaces `group:NAME` among the members of groups by that group's peers, each peer once and
+/// where it was first written. Only for groups that check() found nothing wrong with.
+std::map<std::string, std::vector<Name>> flatten(
+    const std::map<std::string, std::vector<Name>>& groups);
+
 }  // namespace sallyport::options

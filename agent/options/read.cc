@@ -326,6 +326,7 @@ Result<Reading, std::vector<InputError>> parse_config(std::span<const SourceFile
   }
   check(draft, complaints, complaints.empty());
   if (!complaints.empty()) return Fail{complaints.take()};
+  draft.config.groups = flatten(draft.config.groups);
   return Reading{std::move(draft.config), std::move(warnings)};
 }
 

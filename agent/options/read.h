@@ -37,6 +37,7 @@ struct Reading {
 };
 
 /// The first file is config.yaml; the others are peers.d/*.yaml, each `peers: [...]` or one peer.
+/// Groups hold peers only: groups within groups are replaced by their peers.
 /// All errors are told, at most 20, sorted by place, and one more that counts the rest.
 Result<Reading, std::vector<InputError>> parse_config(std::span<const SourceFile> files,
                                                       const Outside& outside);

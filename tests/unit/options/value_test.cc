@@ -121,8 +121,28 @@ TEST(value, peer) {
   EXPECT_FALSE(peer.preshared_key.has_value());
   EXPECT_EQ(peer.where, (Position{"/etc/sallyport/config.yaml", 3, 5}));
   ASSERT_EQ(config.groups.size(), 3U);
-  EXPECT_EQ(config.groups.at("staff").at(1).text, "group:none");
-  EXPECT_EQ(config.groups.at("staff").at(1).where.line, 8U);
+  ASSERT_EQ(config.groups.at("staff").size(), 1U);
+  EXPECT_EQ(config.groups.at("staff")[0].where.line, 8U);
+}
+
+TEST(value, groups_in_groups_become_their_peers) {
+  std::string text = "version: 1\npeers:\n";
+  const char* keys[] = {kKeyA, kKeyB, kKeyC};
+  for (int i = 0; i < 3; ++i) {
+    text += std::string("  - {name: ") + "abc"[i] + ", public_key: " + keys[i] +
+            ", allowed_ips: [10.0.0." + std::to_string(i) + "]}\n";
+  }
+  const Config config = accepted(
+      text + "groups: {x: ['group:y', b, 'group:z'], y: [c, 'group:z'], z: [a], none: []}\n");
+  const auto names = [&](const char* group) {
+    std::string out;
+    for (const Name& name : config.groups.at(group)) out += name.text;
+    return out;
+  };
+  EXPECT_EQ(names("x"), "cab");
+  EXPECT_EQ(names("y"), "ca");
+  EXPECT_EQ(names("z"), "a");
+  EXPECT_EQ(names("none"), "");
 }
 
 TEST(value, lan_and_exit) {
