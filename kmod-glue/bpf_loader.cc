@@ -31,10 +31,15 @@ thread_local std::string libbpf_said;
 
 int keep_what_libbpf_says(libbpf_print_level level, const char* format, va_list args) {
   if (level != LIBBPF_WARN) return 0;
-  std::array<char, 2048> line{};
-  const int length = std::vsnprintf(line.data(), line.size(), format, args);
+  va_list again;
+  va_copy(again, args);
+  const int length = std::vsnprintf(nullptr, 0, format, again);
+  va_end(again);
   if (length <= 0) return 0;
-  libbpf_said.append(line.data(), std::min(static_cast<size_t>(length), line.size() - 1));
+  std::string line(static_cast<size_t>(length) + 1, '\0');
+  std::vsnprintf(line.data(), line.size(), format, args);
+  line.pop_back();
+  libbpf_said += line;
   constexpr size_t kMost = 4096;  // the end of a verifier log names the fault
   if (libbpf_said.size() > kMost) libbpf_said.erase(0, libbpf_said.size() - kMost);
   return length;
