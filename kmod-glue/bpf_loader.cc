@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "bpf/acl.skel.h"
+#include "bpf/port.skel.h"
 
 namespace sallyport {
 namespace {
@@ -161,12 +162,14 @@ std::vector<T> per_cpu_buffer() {
 }  // namespace
 
 void DataPlane::Skeleton::operator()(acl_bpf* skeleton) const { acl_bpf__destroy(skeleton); }
+void DataPlane::Skeleton::operator()(port_bpf* skeleton) const { port_bpf__destroy(skeleton); }
 void DataPlane::FreeRing::operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 
-DataPlane::DataPlane(DataPlaneOptions options, AclPrograms acl, bool adopted, MappedArray settings,
-                     MappedArray slots, MappedArray peers)
+DataPlane::DataPlane(DataPlaneOptions options, AclPrograms acl, PortPrograms port, bool adopted,
+                     MappedArray settings, MappedArray slots, MappedArray peers)
     : options_(std::move(options)),
       acl_(std::move(acl)),
+      port_(std::move(port)),
       adopted_(adopted),
       settings_(std::move(settings)),
       slots_(std::move(slots)),
@@ -193,6 +196,7 @@ Result<std::unique_ptr<DataPlane>> DataPlane::open(const DataPlaneOptions& optio
   if (const int fault = acl_bpf__load(acl.get()); fault != 0) {
     return libbpf_fault(-fault, "loading the BPF programs");
   }
+  PortPrograms port = TRY(load_port(*acl));
   auto settings = TRY(MappedArray::map(bpf_map__fd(acl->maps.settings), sizeof(sp_settings)));
   auto slots =
       TRY(MappedArray::map(bpf_map__fd(acl->maps.slots), sizeof(sp_slot) * SP_POLICY_SLOTS));
@@ -201,11 +205,28 @@ Result<std::unique_ptr<DataPlane>> DataPlane::open(const DataPlaneOptions& optio
     set_defaults(*settings.as<sp_settings>(), options.flows);
     if (pinned) TRY(pin_maps(acl->obj, options.pin_dir));
   }
-  std::unique_ptr<DataPlane> plane(new DataPlane(
-      options, std::move(acl), adopted, std::move(settings), std::move(slots), std::move(peers)));
+  std::unique_ptr<DataPlane> plane(new DataPlane(options, std::move(acl), std::move(port), adopted,
+                                                 std::move(settings), std::move(slots),
+                                                 std::move(peers)));
   TRY(plane->start_reaper());
   TRY(plane->open_ring());
   return plane;
+}
+
+Result<DataPlane::PortPrograms> DataPlane::load_port(const acl_bpf& acl) {
+  PortPrograms port(port_bpf__open());
+  if (!port) return libbpf_fault(errno, "reading the BPF programs of the ports");
+  for (bpf_map* map : shared_maps(port->obj)) {
+    const int shared = bpf_object__find_map_fd_by_name(acl.obj, bpf_map__name(map));
+    const int fault = shared < 0 ? shared : bpf_map__reuse_fd(map, shared);
+    if (fault != 0) {
+      return libbpf_fault(-fault, fmt::format("sharing the map {}", bpf_map__name(map)));
+    }
+  }
+  if (const int fault = port_bpf__load(port.get()); fault != 0) {
+    return libbpf_fault(-fault, "loading the BPF programs of the ports");
+  }
+  return port;
 }
 
 Result<void> DataPlane::start_reaper() {
@@ -236,7 +257,7 @@ int DataPlane::program_fd(Hook hook) const {
     case Hook::kTailnetOut:
       return bpf_program__fd(acl_->progs.tailnet_out);
     case Hook::kPortIn:
-      return -1;
+      return bpf_program__fd(port_->progs.port_in);
   }
   return -1;
 }

@@ -22,6 +22,7 @@
 #include "kmod-glue/bpf_maps.h"
 
 struct acl_bpf;
+struct port_bpf;
 struct ring_buffer;
 
 namespace sallyport {
@@ -102,20 +103,24 @@ class DataPlane {
  private:
   struct Skeleton {
     void operator()(acl_bpf* skeleton) const;
+    void operator()(port_bpf* skeleton) const;
   };
   using AclPrograms = std::unique_ptr<acl_bpf, Skeleton>;
+  using PortPrograms = std::unique_ptr<port_bpf, Skeleton>;
   struct FreeRing {
     void operator()(ring_buffer* ring) const;
   };
 
-  DataPlane(DataPlaneOptions options, AclPrograms acl, bool adopted, MappedArray settings,
-            MappedArray slots, MappedArray peers);
+  DataPlane(DataPlaneOptions options, AclPrograms acl, PortPrograms port, bool adopted,
+            MappedArray settings, MappedArray slots, MappedArray peers);
+  static Result<PortPrograms> load_port(const acl_bpf& acl);
   static int on_ring_event(void* self, void* data, size_t size);
   Result<void> start_reaper();
   Result<void> open_ring();
 
   DataPlaneOptions options_;
   AclPrograms acl_;
+  PortPrograms port_;  // with the maps of acl_
   bool adopted_;
   MappedArray settings_;
   MappedArray slots_;

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 #include <linux/bpf.h>
+#include <linux/pkt_cls.h>
 
 #include <array>
 #include <utility>
@@ -18,8 +19,17 @@ constexpr std::array kNames{
 #undef NAME
 };
 
+struct Place {
+  Hook program;
+  sp_hook counted;
+};
+constexpr std::array<Place, 3> kPlaces{Place{Hook::kTailnetIn, SP_HOOK_TAILNET_IN},
+                                       Place{Hook::kTailnetOut, SP_HOOK_TAILNET_OUT},
+                                       Place{Hook::kPortIn, SP_HOOK_PORT_IN}};
+const Place& place_of(Way way) { return kPlaces.at(static_cast<size_t>(way)); }
+
 uint64_t packets(const VerdictCounts& counts, Way way, size_t verdict) {
-  return counts.at(way == Way::kIn ? SP_HOOK_TAILNET_IN : SP_HOOK_TAILNET_OUT).at(verdict).packets;
+  return counts.at(place_of(way).counted).at(verdict).packets;
 }
 
 std::string risen(const VerdictCounts& before, const VerdictCounts& after, Way way, uint64_t by) {
@@ -95,7 +105,7 @@ Seen Judged::judge(Way way, const Bytes& packet, const Given& given) {
   run.ctx_size_in = sizeof(context);
   run.ctx_out = &context_out;
   run.ctx_size_out = sizeof(context_out);
-  const int program = plane_->program_fd(way == Way::kIn ? Hook::kTailnetIn : Hook::kTailnetOut);
+  const int program = plane_->program_fd(place_of(way).program);
   if (const int fault = bpf_prog_test_run_opts(program, &run); fault != 0) {
     return {.verdict = fmt::format("test run failed: {}", fault), .packet = {}};
   }
@@ -105,6 +115,7 @@ Seen Judged::judge(Way way, const Bytes& packet, const Given& given) {
     seen.verdict = risen(*before, *after, way, given.gso_segs == 0 ? 1 : given.gso_segs);
   }
   seen.passed = run.retval == 0xffffffff;  // TCX_NEXT
+  seen.redirected = run.retval == TC_ACT_REDIRECT;
   seen.packet.assign(out.begin(), out.begin() + run.data_size_out);
   seen.mark = context_out.mark;
   return seen;

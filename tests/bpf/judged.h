@@ -15,7 +15,8 @@
 
 namespace sallyport::test {
 
-enum class Way : uint8_t { kIn, kOut };  // out of the tunnel, into it
+/// Out of the tunnel, into it; into another port, where the packet is an Ethernet frame.
+enum class Way : uint8_t { kIn, kOut, kPort };
 
 struct Given {
   uint32_t mark = 0;
@@ -24,9 +25,10 @@ struct Given {
 };
 
 struct Seen {
-  std::string verdict;  // its name, or why there is none
-  bool passed = false;  // by the program's return value
-  Bytes packet;         // as it left
+  std::string verdict;      // its name, or why there is none
+  bool passed = false;      // by the program's return value, as the next one too
+  bool redirected = false;  // likewise
+  Bytes packet;             // as it left
   uint32_t mark = 0;
 };
 
