@@ -21,11 +21,15 @@ uint64_t seed_of_run() {
   return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
 }
 
+// BPF_PROG_TEST_RUN takes the first 14 bytes for a link header and refuses a packet of nothing
+// else.
+constexpr size_t kLeastBytes = 15;
+
 // Half of the packets are noise, half a good packet with a few bytes changed and its end moved.
 Bytes random_packet(std::mt19937_64& random, const std::vector<Bytes>& good) {
   Bytes packet;
   if (random() % 2 == 0) {
-    packet.resize(14 + random() % 200);
+    packet.resize(kLeastBytes + random() % 200);
     for (uint8_t& byte : packet) byte = static_cast<uint8_t>(random());
     packet[0] = static_cast<uint8_t>((random() % 2 == 0 ? 0x40 : 0x60) | (packet[0] & 15));
   } else {
@@ -33,7 +37,7 @@ Bytes random_packet(std::mt19937_64& random, const std::vector<Bytes>& good) {
     for (uint64_t i = random() % 5; i > 0; i--) {
       packet[random() % packet.size()] = static_cast<uint8_t>(random());
     }
-    if (random() % 3 == 0) packet.resize(14 + random() % packet.size());
+    if (random() % 3 == 0) packet.resize(kLeastBytes + random() % packet.size());
   }
   return packet;
 }
