@@ -52,12 +52,13 @@ constexpr std::array kHookNames{
 };
 const HookName& name_of(Hook hook) { return *std::ranges::find(kHookNames, hook, &HookName::hook); }
 
-constexpr std::string_view kLinkPrefix = "link.";
-constexpr std::string_view kFilterPrefix = "filter.";
-constexpr std::string_view kOwnQdiscPrefix = "filter+qdisc.";
+// File names: PREFIX HOOK-IFINDEX. A BPF file system takes no dots.
+constexpr std::string_view kLinkPrefix = "link-";
+constexpr std::string_view kFilterPrefix = "filter-";
+constexpr std::string_view kOwnQdiscPrefix = "filter+qdisc-";
 
 std::string pin_name(std::string_view prefix, Hook hook, uint32_t ifindex) {
-  return fmt::format("{}{}.{}", prefix, name_of(hook).name, ifindex);
+  return fmt::format("{}{}-{}", prefix, name_of(hook).name, ifindex);
 }
 
 std::optional<PinnedAttachment> parse_pin(std::string_view file) {
@@ -77,7 +78,7 @@ std::optional<PinnedAttachment> parse_pin(std::string_view file) {
   }
   for (const HookName& hook : kHookNames) {
     if (rest.size() <= hook.name.size() || !rest.starts_with(hook.name)) continue;
-    if (rest[hook.name.size()] != '.') continue;
+    if (rest[hook.name.size()] != '-') continue;
     out.hook = hook.hook;
     const std::string_view number = rest.substr(hook.name.size() + 1);
     const auto [end, fault] =
