@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /// The access rules, on the WireGuard device: tailnet_in judges what comes out of the tunnel,
 /// tailnet_out what goes into it.
-#include <linux/pkt_cls.h>
-
+#include "bpf/lib/answer.h"
 #include "bpf/lib/count.h"
 #include "bpf/lib/judge.h"
 
 #define NEXT (-1) /* TCX_NEXT, and to clsact TC_ACT_UNSPEC */
 
-/// Mark of our own answers to denied packets, which meet these programs a second time. WireGuard
-/// clears the mark of what it decrypts, so no peer can forge it. Set by the loader.
-const volatile __u32 answer_mark = 0x01000000;
-
+/// Our answer to a denied packet comes round: it is not judged.
 static __always_inline bool is_own_answer(struct __sk_buff *skb, __u32 hook)
 {
 	if (answer_mark == 0 || (skb->mark & answer_mark) != answer_mark)
@@ -46,7 +42,7 @@ int tailnet_in(struct __sk_buff *skb)
 	const bool allowed = judge_in(skb, &p, &j);
 	account(skb, &p, &j, true);
 	if (!allowed)
-		return TC_ACT_SHOT;
+		return answer(skb, &p, &j);
 	return NEXT;
 }
 
@@ -60,7 +56,7 @@ int tailnet_out(struct __sk_buff *skb)
 	const bool allowed = judge_out(skb, &p, &j);
 	account(skb, &p, &j, false);
 	if (!allowed)
-		return TC_ACT_SHOT;
+		return answer(skb, &p, &j);
 	return NEXT;
 }
 

@@ -70,16 +70,27 @@ Bytes ip(std::string_view src_text, std::string_view dst_text, uint8_t proto,
 
 Bytes tcp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport, uint8_t flags,
           size_t data) {
+  return tcp(src, sport, dst, dport,
+             Segment{.flags = flags,
+                     .seq = 1000,
+                     .ack = (flags & kAck) != 0 ? 2000U : 0U,
+                     .window = 65535,
+                     .data = data});
+}
+
+Bytes tcp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport,
+          const Segment& segment) {
   ByteWriter out;
   out.u16(sport);
   out.u16(dport);
-  out.u32(1000);
-  out.u32((flags & kAck) != 0 ? 2000 : 0);
-  out.u8(0x50);
-  out.u8(flags);
-  out.u16(65535);
+  out.u32(segment.seq);
+  out.u32(segment.ack);
+  out.u8(static_cast<uint8_t>((20 + segment.options.size()) / 4 << 4));
+  out.u8(segment.flags);
+  out.u16(segment.window);
   out.u32(0);
-  out.bytes(Bytes(data, 'x'));
+  out.bytes(segment.options);
+  out.bytes(Bytes(segment.data, 'x'));
   Bytes l4 = std::move(out).finish();
   fill_checksum(l4, 16, address(src), address(dst), 6);
   return ip(src, dst, 6, l4);
@@ -114,14 +125,17 @@ Bytes icmp(std::string_view src, std::string_view dst, uint8_t type, uint8_t cod
   out.u16(id);
   out.u16(1);
   out.bytes(behind);
-  Bytes l4 = std::move(out).finish();
+  return icmp_message(src, dst, std::move(out).finish());
+}
+
+Bytes icmp_message(std::string_view src, std::string_view dst, Bytes message) {
   const IpAddress from = address(src);
   if (from.is_v4()) {
-    put16(l4, 2, fold(sum(l4)));
-    return ip(src, dst, 1, l4);
+    put16(message, 2, fold(sum(message)));
+    return ip(src, dst, 1, message);
   }
-  fill_checksum(l4, 2, from, address(dst), 58);
-  return ip(src, dst, 58, l4);
+  fill_checksum(message, 2, from, address(dst), 58);
+  return ip(src, dst, 58, message);
 }
 
 Bytes icmp_error(std::string_view src, std::string_view dst, uint8_t type, const Bytes& quoted) {
@@ -129,6 +143,16 @@ Bytes icmp_error(std::string_view src, std::string_view dst, uint8_t type, const
   const Bytes quote(quoted.begin(),
                     quoted.begin() + static_cast<ptrdiff_t>(std::min(most, quoted.size())));
   return icmp(src, dst, type, 0, 0, quote);
+}
+
+Bytes with_options(const Bytes& whole, size_t bytes) {
+  Bytes out = whole;
+  out.insert(out.begin() + 20, bytes, 1);
+  out.at(0) = static_cast<uint8_t>(0x40 | (20 + bytes) / 4);
+  put16(out, 2, static_cast<uint16_t>(out.size()));
+  put16(out, 10, 0);
+  put16(out, 10, fold(sum(ByteView(out).first(20 + bytes))));
+  return out;
 }
 
 Bytes fragment(const Bytes& whole, size_t at, size_t bytes, uint32_t id) {

@@ -17,6 +17,17 @@ Bytes ip(std::string_view src, std::string_view dst, uint8_t proto, const Bytes&
 
 Bytes tcp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport, uint8_t flags,
           size_t data = 0);
+/// All fields of a TCP header that matter; `options` in multiples of 4 bytes.
+struct Segment {
+  uint8_t flags = 0;
+  uint32_t seq = 0;
+  uint32_t ack = 0;
+  uint16_t window = 0;
+  Bytes options = {};
+  size_t data = 0;
+};
+Bytes tcp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport,
+          const Segment& segment);
 Bytes udp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport,
           size_t data = 8);
 Bytes sctp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport);
@@ -26,6 +37,11 @@ Bytes icmp(std::string_view src, std::string_view dst, uint8_t type, uint8_t cod
 /// An ICMP error of the family about `quoted`, cut as routers do.
 Bytes icmp_error(std::string_view src, std::string_view dst, uint8_t type, const Bytes& quoted);
 
+/// An ICMP message of the family, as it stands, but for its checksum.
+Bytes icmp_message(std::string_view src, std::string_view dst, Bytes message);
+
+/// An IPv4 packet with `bytes` bytes of options (no operation), 4 to 40.
+Bytes with_options(const Bytes& whole, size_t bytes);
 /// The fragment of `whole` that has `bytes` bytes from `at` (behind the IP header).
 Bytes fragment(const Bytes& whole, size_t at, size_t bytes, uint32_t id);
 /// An IPv6 packet with extension headers of these types (8 bytes each) between header and payload.
