@@ -86,4 +86,12 @@ int judge_all(struct __sk_buff *skb)
 	return allowed ? 0 : TC_ACT_SHOT;
 }
 
+/// One pass of the reaper over a full table.
+SEC("tc")
+int reap_all(struct __sk_buff *skb)
+{
+	found += reap();
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

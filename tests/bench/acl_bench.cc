@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <iostream>
@@ -145,7 +146,7 @@ class Bench {
     for (sp_peer& peer : plane_->peers()) peer.flows = 0;
   }
   /// ns of one run, each flow once.
-  double run(const bpf_program* program) {
+  double run(const bpf_program* program, int repeat = kFlows) {
     // An UDP packet of 100 bytes over IPv4; addresses and ports are written by the program.
     std::array<uint8_t, 100> packet{0x45, 0, 0, 100, 0, 0, 0x40, 0, 64, 17};
     packet[25] = 80;
@@ -153,7 +154,7 @@ class Bench {
     run.sz = sizeof(run);
     run.data_in = packet.data();
     run.data_size_in = packet.size();
-    run.repeat = kFlows;
+    run.repeat = repeat;
     if (bpf_prog_test_run_opts(bpf_program__fd(program), &run) != 0 || run.retval != 0) {
       give_up(fmt::format("a run ended with {}", run.retval));
     }
@@ -171,8 +172,8 @@ class Bench {
 };
 
 int measure(const Filter& filter) {
-  if (!filter.wants("acl.hit") && !filter.wants("acl.miss") && !filter.wants("acl.insert"))
-    return 0;
+  constexpr std::array kNames{"acl.hit", "acl.miss", "acl.insert", "acl.reap"};
+  if (std::ranges::none_of(kNames, [&](const char* name) { return filter.wants(name); })) return 0;
   Bench bench;
   const auto& programs = bench.programs().progs;
   const std::vector<FlowEnds> unknown = flows(40000);
@@ -180,6 +181,7 @@ int measure(const Filter& filter) {
   Samples hit;
   Samples miss;
   Samples insert;
+  Samples reap;
   for (int round = 0; round <= kRounds; round++) {
     bench.forget_flows();
     bench.plane().settings().flows_per_peer = kFlows;
@@ -188,6 +190,7 @@ int measure(const Filter& filter) {
     const double first = bench.run(programs.judge_all) - write;
     const double lookup = bench.run(programs.lru_lookup) - write;
     const double again = bench.run(programs.judge_all) - write;
+    const double pass = bench.run(programs.reap_all, 1);
     bench.plane().settings().flows_per_peer = 0;
     bench.put_in_order(unknown);
     const double unrecorded = bench.run(programs.judge_all) - write;
@@ -196,6 +199,7 @@ int measure(const Filter& filter) {
     hit.add(again);
     miss.add(unrecorded);
     insert.add(first - unrecorded);
+    reap.add(pass / 1000);
   }
   const uint64_t each = uint64_t{kRounds + 1} * kFlows;
   if (bench.count(SP_ALLOW_RULE) != each || bench.count(SP_ALLOW_FLOW) != each ||
@@ -208,6 +212,7 @@ int measure(const Filter& filter) {
   if (filter.wants("acl.hit")) print({"acl.hit", "ns", hit, base, at_most(3.0)});
   if (filter.wants("acl.miss")) print({"acl.miss", "ns", miss, base, at_most(4.0)});
   if (filter.wants("acl.insert")) print({"acl.insert", "ns", insert, base});
+  if (filter.wants("acl.reap")) print({"acl.reap", "us", reap});
   return 0;
 }
 
