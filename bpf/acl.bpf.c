@@ -4,6 +4,7 @@
 #include "bpf/lib/answer.h"
 #include "bpf/lib/count.h"
 #include "bpf/lib/judge.h"
+#include "bpf/lib/mss.h"
 
 #define NEXT (-1) /* TCX_NEXT, and to clsact TC_ACT_UNSPEC */
 
@@ -43,6 +44,7 @@ int tailnet_in(struct __sk_buff *skb)
 	account(skb, &p, &j, true);
 	if (!allowed)
 		return answer(skb, &p, &j);
+	clamp_mss(skb, &p);
 	return NEXT;
 }
 
@@ -57,6 +59,7 @@ int tailnet_out(struct __sk_buff *skb)
 	account(skb, &p, &j, false);
 	if (!allowed)
 		return answer(skb, &p, &j);
+	clamp_mss(skb, &p);
 	return NEXT;
 }
 
