@@ -31,6 +31,7 @@ class Tun {
     if (fd.valid() && ioctl(fd.raw(), TUNSETIFF, &request) == 0) fd_ = std::move(fd);
   }
   [[nodiscard]] bool ready() const { return fd_.valid(); }
+  [[nodiscard]] int raw() const { return fd_.raw(); }
   [[nodiscard]] const std::string& name() const { return name_; }
 
   [[nodiscard]] bool up() const {
@@ -39,11 +40,12 @@ class Tun {
     request.ifr_flags = IFF_UP;
     return ioctl(socket.raw(), SIOCSIFFLAGS, &request) == 0;
   }
-  /// Sockets leave checksums to the device from now on (CHECKSUM_PARTIAL).
+  /// All sockets leave checksums to the device from now on (CHECKSUM_PARTIAL): what goes out lacks
+  /// them.
   [[nodiscard]] bool takes_checksums() const {
     return ioctl(fd_.raw(), TUNSETOFFLOAD, TUN_F_CSUM) == 0;
   }
-  [[nodiscard]] bool write(const Bytes& packet) const {
+  bool write(const Bytes& packet) const {
     return ::write(fd_.raw(), packet.data(), packet.size()) == static_cast<ssize_t>(packet.size());
   }
   /// The next one to go out; nothing if there is none for 5 s.
