@@ -188,7 +188,6 @@ static __attribute__((noinline)) __s64 sum_of(struct __sk_buff *skb, __u32 at, _
 	__be32 block[SUM_BLOCK / 4];
 #pragma clang loop unroll(full)
 	for (int i = 0; i <= (V6_MOST_QUOTED + ICMP_HEAD_BYTES) / SUM_BLOCK; i++) {
-		__u64 part = bytes;
 		if (bytes >= SUM_BLOCK) {
 			if (bpf_skb_load_bytes(skb, at, block, SUM_BLOCK))
 				return -1;
@@ -197,9 +196,11 @@ static __attribute__((noinline)) __s64 sum_of(struct __sk_buff *skb, __u32 at, _
 			bytes -= SUM_BLOCK;
 			continue;
 		}
-		asm volatile("%0 &= 127" : "+r"(part)); /* the bound, where it is used */
-		if (part == 0)
+		if (bytes == 0)
 			return sum;
+		/* 1 to 128, where it is used: Linux 6.1 does not remember that it is not 0. */
+		__u64 part = bytes - 1;
+		asm volatile("%0 &= 127\n%0 += 1" : "+r"(part));
 		__builtin_memset(block, 0, sizeof(block));
 		if (bpf_skb_load_bytes(skb, at, block, (__u32)part))
 			return -1;
