@@ -183,7 +183,9 @@ TEST_P(Answer, to_a_peer_goes_back_into_the_tunnel) {
   for (const Row& row : rows) {
     SCOPED_TRACE(row.name);
     ASSERT_TRUE(tun_.write(row.denied));
-    EXPECT_EQ(tun_.read(), row.answer);
+    const auto answer = tun_.read();
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(*answer, row.answer);
     EXPECT_EQ(count(SP_HOOK_TAILNET_OUT, SP_ALLOW_ANSWER), ++answers);
   }
 }
