@@ -35,7 +35,7 @@ TEST(lab_spoof, lan) {
     ASSERT_TRUE(reaches(office, side, server)) << office.gateway->dump();
     const EchoServer gateway_service(office.gw, side.gateway_lan);
     const bool six = &side == &kV6;
-    office.net.ip(office.server, std::string(six ? "-6 " : "") + "addr add " + side.laptop +
+    office.net.ip(office.server, std::string("addr add ") + side.laptop +
                                      (six ? "/128 dev eth0 nodad" : "/32 dev eth0"));
     const Fd honest = udp_socket(office.server, side.server);
     const Fd forged = udp_socket(office.server, side.laptop);
@@ -58,7 +58,7 @@ TEST(lab_spoof, wan) {
   Office office("spoof-wan");
   office.net.ip(office.gw, "addr add 100.64.77.1/24 dev wan0");
   office.net.ip(office.inet, "addr add 100.64.77.2/24 dev gw0\naddr add 100.64.0.2/32 dev lo");
-  office.net.ip(office.inet, "-6 addr add fd77::2/128 dev lo nodad");
+  office.net.ip(office.inet, "addr add fd77::2/128 dev lo nodad");
   office.up(kAll);
   const EchoServer v4(office.server, kV4.server);
   ASSERT_TRUE(reaches(office, kV4, v4)) << office.gateway->dump();

@@ -73,8 +73,8 @@ TEST(lab_site, to_site) {
            {"198.18.0.254/24", "2001:db8:4::fe/64"});
   net.link(gw2, "lan0", server2, "eth0", {"10.9.0.1/24", "fd00:99::1/64"},
            {"10.9.0.2/24", "fd00:99::2/64"});
-  net.ip(gw2, "route add default via 198.18.0.254\n-6 route add default via 2001:db8:4::fe");
-  net.ip(server2, "route add default via 10.9.0.1\n-6 route add default via fd00:99::1");
+  net.ip(gw2, "route add default via 198.18.0.254\nroute add default via 2001:db8:4::fe");
+  net.ip(server2, "route add default via 10.9.0.1\nroute add default via fd00:99::1");
   const EchoServer v4(office.server, kV4.server), v6(office.server, kV6.server);
 
   // Each site knows the other as a peer with that site's prefixes.

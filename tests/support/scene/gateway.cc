@@ -158,7 +158,12 @@ std::string Gateway::dump() const {
     const Output result = run(command, netns_);
     out += result.out + result.err;
   }
-  out += "--- drops\n" + cli({"drops"}).out + "--- metrics\n" + metrics();
+  out += "--- drops\n" + cli({"drops"}).out + "--- packets\n";
+  std::istringstream lines(metrics());
+  for (std::string line; std::getline(lines, line);) {
+    const bool counted = line.starts_with("sallyport_") && !line.ends_with(" 0");
+    if (counted && line.find("bytes_total") == std::string::npos) out += line + "\n";
+  }
   return out;
 }
 

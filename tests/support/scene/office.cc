@@ -33,9 +33,9 @@ Office::Office(const std::string& scene) : net(scene) {
            {"10.0.0.2/24", "fd00:10::2/64"});
   Net::forwarding(inet);
   net.ip(inet, "addr add 203.0.113.9/32 dev lo\naddr add 2001:db8:9::9/128 dev lo");
-  net.ip(laptop, "route add default via 192.0.2.1\n-6 route add default via 2001:db8:2::1");
-  net.ip(gw, "route add default via 198.51.100.254\n-6 route add default via 2001:db8:1::fe");
-  net.ip(server, "route add default via 10.0.0.1\n-6 route add default via fd00:10::1");
+  net.ip(laptop, "route add default via 192.0.2.1\nroute add default via 2001:db8:2::1");
+  net.ip(gw, "route add default via 198.51.100.254\nroute add default via 2001:db8:1::fe");
+  net.ip(server, "route add default via 10.0.0.1\nroute add default via fd00:10::1");
   laptop_keys = make_keys();
   second_keys = make_keys();
   gateway = std::make_unique<Gateway>(gw, net.dir() + "/gw");
@@ -72,7 +72,7 @@ void Office::add_second() {
   second = net.add("second");
   net.link(second, "eth0", inet, "sec0", {"192.0.3.2/24", "2001:db8:3::2/64"},
            {"192.0.3.1/24", "2001:db8:3::1/64"});
-  net.ip(second, "route add default via 192.0.3.1\n-6 route add default via 2001:db8:3::1");
+  net.ip(second, "route add default via 192.0.3.1\nroute add default via 2001:db8:3::1");
   connect(second, second_keys, "100.64.0.3", "fd77::3");
 }
 
@@ -85,12 +85,12 @@ void Office::connect(const std::string& netns, const KeyPair& keys, const std::s
          "' endpoint 198.51.100.1:" + std::to_string(gateway->wg_port()) +
          " allowed-ips 0.0.0.0/0,::/0",
      netns);
-  net.ip(netns, "addr add " + v4 + "/32 dev wg0\n-6 addr add " + v6 +
+  net.ip(netns, "addr add " + v4 + "/32 dev wg0\naddr add " + v6 +
                     "/128 dev wg0 nodad\nlink set wg0 mtu 1420 up\n"
                     "route add 100.64.0.0/24 dev wg0\nroute add 10.0.0.0/24 dev wg0\n"
                     "route add 203.0.113.0/24 dev wg0\n"
-                    "-6 route add fd77::/64 dev wg0\n-6 route add fd00:10::/64 dev wg0\n"
-                    "-6 route add 2001:db8:9::/64 dev wg0");
+                    "route add fd77::/64 dev wg0\nroute add fd00:10::/64 dev wg0\n"
+                    "route add 2001:db8:9::/64 dev wg0");
 }
 
 }  // namespace sallyport::scene
