@@ -56,7 +56,8 @@ class Shuttle {
     }
   }
   static void pass(const Tun& from, const Tun& to) {
-    if (const auto packet = from.read()) to.write(*packet);
+    const auto packet = from.read();
+    if (packet && !to.write(*packet)) ADD_FAILURE() << std::strerror(errno);
   }
   Fd stop_;
   std::thread thread_;

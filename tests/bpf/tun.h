@@ -45,7 +45,7 @@ class Tun {
   [[nodiscard]] bool takes_checksums() const {
     return ioctl(fd_.raw(), TUNSETOFFLOAD, TUN_F_CSUM) == 0;
   }
-  bool write(const Bytes& packet) const {
+  [[nodiscard]] bool write(const Bytes& packet) const {
     return ::write(fd_.raw(), packet.data(), packet.size()) == static_cast<ssize_t>(packet.size());
   }
   /// The next one to go out; nothing if there is none for 5 s.
