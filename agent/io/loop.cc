@@ -51,6 +51,9 @@ Loop::~Loop() {
     if (auto alive = core->weak_from_this().lock()) all.push_back(std::move(alive));
   }
   for (const auto& core : all) core->close();
+  // From here on each goes with its last operation, and its descriptor with it: a child that we may
+  // not kill ends because its channel does.
+  all.clear();
   posted_.clear();  // may destroy handles, and so cancel more
   while (in_flight_ > 0) {
     if (!ring_->enter(true)) break;

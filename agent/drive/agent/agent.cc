@@ -2,7 +2,6 @@
 #include "agent/drive/agent/agent.h"
 
 #include <sys/socket.h>
-#include <sys/timex.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,11 +41,6 @@ Result<Fd> lock_namespace() {
   return socket;
 }
 
-bool clock_synchronised() {
-  timex state{};
-  return ::adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
-}
-
 }  // namespace
 
 Agent::Agent(io::Loop& loop, AgentOptions options, ServiceManager manager, Probe probe,
@@ -62,7 +56,8 @@ Agent::Agent(io::Loop& loop, AgentOptions options, ServiceManager manager, Probe
       turn_timer_(loop, [this] { turn(); }),
       policy_timer_(loop, [this] { on_policy_due(); }),
       watchdog_timer_(loop, [this] { on_watchdog(); }),
-      node_timer_(loop, [this] { stop({.code = ExitCode::kDone, .errors = {}, .again = true}); }) {}
+      node_timer_(loop, [this] { stop({.code = ExitCode::kDone, .errors = {}, .again = true}); }),
+      clock_timer_(loop, [this] { on_clock(); }) {}
 
 Agent::~Agent() = default;
 
@@ -203,7 +198,8 @@ Result<void> Agent::start_node() {
       {.on_state = [this](const NodeState& state) { on_node_state(state); },
        .on_end = [this](const std::string& why) { on_node_end(why); }}));
   tell_node();
-  node_->tell(channel::ClockSync{clock_synchronised()});
+  clock_synchronised_ = false;
+  on_clock();
   return {};
 }
 

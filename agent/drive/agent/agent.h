@@ -75,6 +75,7 @@ class Agent {
   Result<void, AgentEnd> serve();
   Result<void> serve_metrics();
   Result<void> start_node();
+  [[nodiscard]] WallTime saved_clock() const;
   Result<Fd> listener(const std::string& name, const std::string& path, mode_t mode);
   Result<void> write_ready();
 
@@ -90,6 +91,8 @@ class Agent {
   void arm_policy_timer();
   void on_policy_due();
   void on_watchdog();
+  void on_clock();
+  void save_clock() const;
   void on_drop_events();
   void on_signal(int signal);
   void on_node_state(const NodeState& state);
@@ -142,6 +145,8 @@ class Agent {
   io::Timer policy_timer_;
   io::Timer watchdog_timer_;
   io::Timer node_timer_;
+  io::Timer clock_timer_;
+  bool clock_synchronised_ = false;
   Instant node_started_{};
   AgentEnd end_;
 };

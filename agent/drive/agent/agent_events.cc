@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What happens to a running agent.
+#include <sys/timex.h>
+
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 
 #include "agent/base/log.h"
+#include "agent/base/version.h"
 #include "agent/drive/agent/agent.h"
 #include "agent/io/clock.h"
 #include "agent/options/load.h"
@@ -15,6 +19,27 @@ constexpr Duration kRetry = std::chrono::seconds(2);
 // A node that falls at once is not started again at once.
 constexpr Duration kNodeStable = std::chrono::seconds(10);
 constexpr Duration kNodePause = std::chrono::seconds(2);
+
+// Often enough that a rule with a time opens soon after NTP has answered.
+constexpr Duration kClockPeriod = std::chrono::seconds(10);
+constexpr const char* kClockFile = "clock";
+
+bool clock_synchronised() {
+  timex state{};
+  return ::adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+}
+
+std::string seconds_text(WallTime time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
+  return std::to_string(seconds.count()) + "\n";
+}
+
+std::optional<WallTime> parse_seconds(std::string_view text) {
+  int64_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc{} || seconds <= 0 || seconds > int64_t{1} << 33) return {};
+  return WallTime(std::chrono::seconds(seconds));
+}
 
 InputError as_input(const Error& error) { return {{}, error.text(), {}}; }
 
@@ -130,6 +155,38 @@ void Agent::on_watchdog() {
   }
 }
 
+// The latest time known from before this boot. It stays the same for all agents of one boot, so
+// that a restart does not change what is credible.
+WallTime Agent::saved_clock() const {
+  const auto of_boot = instance_.read_run(kClockFile);
+  if (of_boot && of_boot->has_value()) {
+    if (const auto time = parse_seconds(**of_boot)) return *time;
+  }
+  WallTime latest = kReleaseTime;
+  const auto on_disk = instance_.read_state(kClockFile);
+  if (on_disk && on_disk->has_value()) {
+    latest = std::max(latest, parse_seconds(**on_disk).value_or(latest));
+  }
+  const auto written = instance_.write_run(kClockFile, seconds_text(latest));
+  if (!written) log_warning("run_file_not_written file=clock why=\"{}\"", written.error().text());
+  return latest;
+}
+
+void Agent::save_clock() const {
+  if (node_state_.clock != ClockTrust::kCredible) return;
+  const auto written = instance_.write_state(kClockFile, seconds_text(io::wall_now()));
+  if (!written) log_warning("clock_not_saved why=\"{}\"", written.error().text());
+}
+
+void Agent::on_clock() {
+  const bool synchronised = clock_synchronised();
+  if (node_ && synchronised != clock_synchronised_) {
+    clock_synchronised_ = synchronised;
+    node_->tell(channel::ClockSync{synchronised});
+  }
+  clock_timer_.arm(io::boot_now() + kClockPeriod);
+}
+
 void Agent::on_drop_events() {
   const WallTime at = io::wall_now();
   const bool followed = control_ && control_->has_followers();
@@ -146,6 +203,7 @@ void Agent::on_drop_events() {
 void Agent::on_signal(int signal) {
   if (signal != SIGHUP) {
     log_info("stopping signal={} data_plane=stays", signal);
+    save_clock();
     stop({});
     return;
   }
