@@ -273,6 +273,27 @@ std::optional<std::string> lan_device(const LanConfig& lan, const PlanFacts& fac
   return std::nullopt;
 }
 
+std::map<uint32_t, bool> port_roles(const Config& config, const std::vector<Device>& devices) {
+  PlanFacts facts;
+  facts.devices = devices;
+  std::vector<std::string> lans;
+  for (const LanConfig& lan : config.lans) {
+    if (auto device = lan_device(lan, facts)) lans.push_back(std::move(*device));
+  }
+  std::vector<std::string> wans = default_route_devices(config, devices);
+  const std::vector<std::string> exits = exit_devices(config, devices);
+  wans.insert(wans.end(), exits.begin(), exits.end());
+  const auto names = [](const std::vector<std::string>& all, const std::string& name) {
+    return std::ranges::find(all, name) != all.end();
+  };
+  std::map<uint32_t, bool> roles;
+  for (const Device& device : devices) {
+    if (device.loopback || is_ours(config, device)) continue;
+    roles[device.index] = names(wans, device.name) && !names(lans, device.name);
+  }
+  return roles;
+}
+
 std::vector<std::string> sysctl_keys(const Config& config, const std::vector<Device>& devices,
                                      const Saved& saved) {
   std::vector<std::string> keys{kForwardV4, kForwardV6, kRedirectsV4, kReservedPorts};

@@ -82,6 +82,7 @@ Result<std::unique_ptr<Agent>, AgentEnd> Agent::start(io::Loop& loop, AgentOptio
                        "another instance needs a network namespace of its own")};
   }
   agent->namespace_lock_ = std::move(*lock);
+  agent->node_state_.clock = agent->remembered_trust();
   TRY(agent->bring_up());
   TRY(agent->serve());
   return agent;

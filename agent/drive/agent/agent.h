@@ -86,13 +86,14 @@ class Agent {
   void turn();
   void converge(bool repairing);
   void set_ports();
-  [[nodiscard]] std::vector<std::string> exit_devices_or_default() const;
   void renew_policy();
   void arm_policy_timer();
   void on_policy_due();
   void on_watchdog();
   void on_clock();
   void save_clock() const;
+  void remember_trust();
+  [[nodiscard]] ClockTrust remembered_trust() const;
   void on_drop_events();
   void on_signal(int signal);
   void on_node_state(const NodeState& state);
@@ -147,6 +148,7 @@ class Agent {
   io::Timer node_timer_;
   io::Timer clock_timer_;
   bool clock_synchronised_ = false;
+  Instant clock_save_due_{};
   Instant node_started_{};
   AgentEnd end_;
 };

@@ -22,7 +22,9 @@ constexpr Duration kNodePause = std::chrono::seconds(2);
 
 // Often enough that a rule with a time opens soon after NTP has answered.
 constexpr Duration kClockPeriod = std::chrono::seconds(10);
+constexpr Duration kClockSaved = std::chrono::hours(1);
 constexpr const char* kClockFile = "clock";
+constexpr const char* kTrustFile = "clock_trust";
 
 bool clock_synchronised() {
   timex state{};
@@ -93,20 +95,11 @@ void Agent::converge(bool repairing) {
 }
 
 void Agent::set_ports() {
-  const std::vector<std::string> wans = exit_devices_or_default();
-  for (const Device& device : kernel_driver_->devices()) {
-    if (device.loopback || device.name == config_.node.device) continue;
-    const bool wan = std::ranges::find(wans, device.name) != wans.end();
-    const auto set = data_plane_->set_port(device.index, wan ? SP_PORT_WAN : SP_PORT_LAN);
-    if (!set)
-      log_warning("port_role_not_set device={} why=\"{}\"", device.name, set.error().text());
+  const auto roles = port_roles(config_, kernel_driver_->devices());
+  for (const auto& [index, wan] : roles) {
+    const auto set = data_plane_->set_port(index, wan ? SP_PORT_WAN : SP_PORT_LAN);
+    if (!set) log_warning("port_role_not_set ifindex={} why=\"{}\"", index, set.error().text());
   }
-}
-
-std::vector<std::string> Agent::exit_devices_or_default() const {
-  Config with_exit = config_;
-  if (!with_exit.exit) with_exit.exit.emplace();
-  return exit_devices(with_exit, kernel_driver_->devices());
 }
 
 void Agent::turn() {
@@ -178,13 +171,35 @@ void Agent::save_clock() const {
   if (!written) log_warning("clock_not_saved why=\"{}\"", written.error().text());
 }
 
+// Over a restart within one boot the clock stays what it was: a rule with a time must not close
+// until the new node has said so again.
+void Agent::remember_trust() {
+  if (node_state_.clock == ClockTrust::kCredible) {
+    const auto written = instance_.write_run(kTrustFile, "credible\n");
+    if (!written)
+      log_warning("run_file_not_written file={} why=\"{}\"", kTrustFile, written.error().text());
+  } else {
+    instance_.remove_run(kTrustFile);
+  }
+}
+
+ClockTrust Agent::remembered_trust() const {
+  const auto text = instance_.read_run(kTrustFile);
+  return text && text->has_value() ? ClockTrust::kCredible : ClockTrust::kUnknown;
+}
+
 void Agent::on_clock() {
   const bool synchronised = clock_synchronised();
   if (node_ && synchronised != clock_synchronised_) {
     clock_synchronised_ = synchronised;
     node_->tell(channel::ClockSync{synchronised});
   }
-  clock_timer_.arm(io::boot_now() + kClockPeriod);
+  const Instant at = io::boot_now();
+  if (at >= clock_save_due_) {
+    save_clock();
+    clock_save_due_ = at + kClockSaved;
+  }
+  clock_timer_.arm(at + kClockPeriod);
 }
 
 void Agent::on_drop_events() {
@@ -250,6 +265,7 @@ void Agent::on_node_state(const NodeState& state) {
                             state.peers != node_state_.peers ||
                             state.addresses != node_state_.addresses;
   node_state_ = state;
+  remember_trust();
   if (!kernel_driver_) return;
   if (rules_change) renew_policy();
   converge(/*repairing=*/false);
