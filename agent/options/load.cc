@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "agent/options/load.h"
 
-// The library is built to read the system's tzdata, and the layout of its types depends on it.
-#ifndef USE_OS_TZDB
-#define USE_OS_TZDB 1
-#endif
 #include <date/tz.h>
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "agent/policy/schedule.h"
 
-// How the system's library is built; its header declares other types without it.
-#ifndef USE_OS_TZDB
-#define USE_OS_TZDB 1
-#endif
 #include <date/tz.h>
 
 #include <algorithm>
