@@ -121,7 +121,8 @@ Result<uint32_t> PolicySlots::load(std::span<const uint8_t> blob) {
 }
 
 Result<void> PolicySlots::set_chain(std::span<const PolicyLink> chain) {
-  if (chain.size() > kMostPolicyLinks) return fail(EINVAL, "a policy chain of more than four links");
+  if (chain.size() > kMostPolicyLinks)
+    return fail(EINVAL, "a policy chain of more than four links");
   std::array<bool, SP_POLICY_SLOTS> kept{};
   for (const PolicyLink& link : chain) {
     const uint32_t slot = SP_WORD_SLOT(link.word);

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "agent/base/result.h"
 #include "agent/base/exit_code.h"
+#include "agent/base/result.h"
 
 namespace sallyport::cli {
 

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
-/// The flow table: BPF_MAP_TYPE_HASH "flows", sp_flow_key -> sp_flow. Not an LRU: nobody evicts another's.
+/// The flow table: BPF_MAP_TYPE_HASH "flows", sp_flow_key -> sp_flow. Not an LRU: nobody evicts
+/// another's.
 #pragma once
 
 #include <stdint.h>
 
 /// Seen from the tunnel: `peer` is the side that lies behind the WireGuard device (the source of a
-/// packet on its ingress, the destination on its egress), so both directions have one key and it costs
-/// no comparison. A packet from peer to peer has two flows, one on each side.
+/// packet on its ingress, the destination on its egress), so both directions have one key and it
+/// costs no comparison. A packet from peer to peer has two flows, one on each side.
 struct sp_flow_key {
 	uint8_t peer_addr[16]; /* network order; IPv4 as ::ffff:a.b.c.d */
 	uint8_t other_addr[16];
 	uint16_t peer_port_be; /* ICMP query: the identifier in both; 0 where there are no ports */
 	uint16_t other_port_be;
-	uint8_t proto;		/* IPv4 protocol or the last IPv6 next header */
-	uint8_t icmp_request;	/* type of an ICMP query's request (8, 13, 128); else 0 */
-	uint8_t icmp_from_peer; /* 1: the peer's side asks. A query of one side opens none for the other */
+	uint8_t proto;	      /* IPv4 protocol or the last IPv6 next header */
+	uint8_t icmp_request; /* type of an ICMP query's request (8, 13, 128); else 0 */
+	/// 1: the peer's side asks. A query of one side opens none for the other.
+	uint8_t icmp_from_peer;
 	uint8_t pad;
 };
 
@@ -25,11 +27,12 @@ enum sp_flow_flags {
 enum sp_flow_state { SP_FLOW_OPENING, SP_FLOW_OPEN, SP_FLOW_CLOSING };
 
 struct sp_flow {
-	/// The policy word under which it was judged last. With SP_WORD_DENIED it is a tombstone: denied
-	/// after it was allowed, and either direction refreshes it. One word, so that no other write to the
-	/// flow can lose a revocation.
+	/// The policy word under which it was judged last. With SP_WORD_DENIED it is a tombstone:
+	/// denied after it was allowed, and either direction refreshes it. One word, so that no
+	/// other write to the flow can lose a revocation.
 	uint64_t word;
-	uint64_t last_ns;  /* CLOCK_MONOTONIC_COARSE of its last packet, either direction; 0: being reaped */
+	/// CLOCK_MONOTONIC_COARSE of its last packet, either direction; 0: being reaped.
+	uint64_t last_ns;
 	uint64_t first_ns; /* the same clock */
 	uint64_t packets;  /* both directions, segments of GSO packets counted */
 	uint64_t bytes;
@@ -44,13 +47,14 @@ struct sp_fragment_key {
 	uint8_t src_addr[16];
 	uint8_t dst_addr[16];
 	uint32_t id_be; /* IPv4: the 16 bits in the lower half, network order */
-	uint8_t proto; /* IPv6: the next header in the fragment header */
+	uint8_t proto;	/* IPv6: the next header in the fragment header */
 	uint8_t hook;
 	uint8_t pad[2];
 };
 struct sp_fragment {
 	uint64_t until_ns; /* CLOCK_MONOTONIC_COARSE: 15 s after the first one */
-	uint64_t word;	   /* under which it was judged: under another one the rest is judged as the first was */
+	/// Under which it was judged: under another one the rest is judged as the first was.
+	uint64_t word;
 	uint32_t peer;
 	uint16_t rule;
 	uint16_t src_port_be;
@@ -64,7 +68,8 @@ struct sp_fragment {
 
 /// One slot a peer: BPF_MAP_TYPE_ARRAY, BPF_F_MMAPABLE, "peers". Index 0 is nobody.
 struct sp_peer {
-	uint64_t last_tx_ns; /* CLOCK_MONOTONIC_COARSE of the last allowed packet to the peer; 0: never */
+	/// CLOCK_MONOTONIC_COARSE of the last allowed packet to the peer; 0: never.
+	uint64_t last_tx_ns;
 	uint64_t last_rx_ns; /* of the last packet from it, denied ones too: it is there */
 	uint64_t tx_bytes;
 	uint64_t rx_bytes;

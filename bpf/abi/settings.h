@@ -7,13 +7,13 @@
 /// Raised when a struct of bpf/abi changes its meaning: maps of another version are not adopted.
 #define SP_ABI_VERSION 1
 
-/// {generation, slot}: read once a packet. Which policy holds, and under which number flows are stamped.
-/// 0: no policy yet, everything is dropped.
-#define SP_WORD_SLOT(word) ((uint32_t)(word) & 0xff)
-#define SP_WORD_GENERATION(word) (((word) & ~SP_WORD_DENIED) >> 8)
+/// {generation, slot}: read once a packet. Which policy holds, and under which number flows are
+/// stamped. 0: no policy yet, everything is dropped.
+#define SP_WORD_SLOT(word)	  ((uint32_t)(word) & 0xff)
+#define SP_WORD_GENERATION(word)  (((word) & ~SP_WORD_DENIED) >> 8)
 #define SP_WORD(generation, slot) (((uint64_t)(generation) << 8) | (slot))
-#define SP_WORD_DENIED (1ull << 63) /* only in a flow: see sp_flow.word */
-#define SP_POLICY_SLOTS 8
+#define SP_WORD_DENIED		  (1ull << 63) /* only in a flow: see sp_flow.word */
+#define SP_POLICY_SLOTS		  8
 
 #define SP_MAX_RULES 8192 /* counter indices, 0 is none */
 

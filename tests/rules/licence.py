@@ -13,7 +13,7 @@ OURS = "BSD-3-Clause"
 
 
 def wanted(path):
-    return BPF if rule.relative(path).startswith("bpf/") else OURS
+    return BPF if rule.relative(path).startswith("bpf/") or path.name.endswith(".bpf.c") else OURS
 
 
 def is_source(path):
