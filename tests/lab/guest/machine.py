@@ -41,19 +41,19 @@ class Outcome:
     total_s: float
 
 
-def run(kernel, argv, options=None, on_line=print, share=None, env=None, cwd=None):
+def run(kernel, argv, options=None, on_line=print, share=None, env=None, cwd=None, on_up=lambda: None):
     """Boots, runs `argv` in the guest, hands each line of its output to `on_line`, and ends with it.
-    `share` is the machine's folder that the guest sees as /lab (a temporary one if None)."""
+    `on_up` is called when the guest has booted. `share` is the machine's folder that the guest sees as /lab (a temporary one if None)."""
     options = options or Options()
     if share is None:
         with tempfile.TemporaryDirectory(prefix="sallyport-lab-") as folder:
-            return run(kernel, argv, options, on_line, Path(folder), env, cwd)
+            return run(kernel, argv, options, on_line, Path(folder), env, cwd, on_up)
     share = Path(share)
     env = {"SALLYPORT_LAB": options.accelerator, **(env or {})}
     _write_command(share, argv, env, cwd or os.getcwd(), options.interactive)
     console = share / "console.log"
     console.write_bytes(b"")
-    return _Boot(kernel, options, share, console).follow(on_line)
+    return _Boot(kernel, options, share, console, on_up).follow(on_line)
 
 
 def _write_command(share, argv, env, cwd, interactive):
@@ -66,8 +66,9 @@ def _write_command(share, argv, env, cwd, interactive):
 
 
 class _Boot:
-    def __init__(self, kernel, options, share, console):
+    def __init__(self, kernel, options, share, console, on_up):
         self._options = options
+        self._on_up = on_up
         self._console = console
         self._started = time.monotonic()
         self._heard = self._started
@@ -139,6 +140,7 @@ class _Boot:
             on_line(line)
         elif line == "up":
             self._up = self._heard
+            self._on_up()
         elif line.startswith("exit "):
             self._code = int(line.split()[1])
 
