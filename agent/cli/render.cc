@@ -42,7 +42,7 @@ std::string joined(const Json& array) {
 std::string path_of(const Json& peer) {
   const auto at = peer.find("path");
   if (at == peer.end() || !at->is_object()) return "-";
-  const std::string kind = text_of(*at, "kind");
+  std::string kind = text_of(*at, "kind");
   if (kind == "direct") return "direct " + text_of(*at, "endpoint");
   if (kind == "derp") return "relay " + text_of(*at, "region");
   return kind;
