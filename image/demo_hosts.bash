@@ -9,8 +9,9 @@ server() { nsenter --net=/run/netns/server "$@"; }
 log=/var/log/sallyport-agent.log
 start_agent() {
   # 65534 is nobody: the guest has no user sallyport-node.
-  gw sallyport-agent --config /etc/sallyport/config.yaml --state /var/lib/sallyport --run /run/sallyport \
-    --node-user 65534 >>$log 2>&1 &
+  # The braces: a prompt's shell announces the job otherwise.
+  { gw sallyport-agent --config /etc/sallyport/config.yaml --state /var/lib/sallyport --run /run/sallyport \
+    --node-user 65534 >>$log 2>&1 & } 2>/dev/null
   agent=$!
   disown
 }

@@ -19,8 +19,8 @@ Every host is a command: laptop, inet, gw, server. Things to try:
   sallyport explain laptop 10.0.0.2:22 tcp       now it is allowed
   sallyport peer add phone --qr                  a phone, in one command
   gw wg show; gw nft list ruleset                what the kernel holds
-  gw killall -9 sallyport-agent; laptop curl -s http://10.0.0.2/ | head -1
-                                                 the data plane outlives the agent; start_agent brings it back
+  pkill -9 sallyport-agent; laptop curl -s http://10.0.0.2/ | sed 1q
+                                                 the data plane outlives the agent; `start_agent` brings it back
   sallyport down                                 the kernel as it was
 `try` shows this again, `exit` ends the machine.
 
