@@ -52,7 +52,7 @@ class RangeSet {
       if (a.last.is_v4() != b.first.is_v4()) return a.last.is_v4();
       return a.last < b.first;
     };
-    const auto at = std::lower_bound(ranges_.begin(), ranges_.end(), range, before);
+    const auto at = std::ranges::lower_bound(ranges_, range, before);
     return at != ranges_.end() && at->overlaps(range);
   }
   [[nodiscard]] bool has(const IpAddress& a) const { return overlaps(IpRange{a, a}); }

@@ -16,6 +16,7 @@ constexpr const char* kForwardV6 = "net/ipv6/conf/all/forwarding";
 // off, whatever it was. Asked for by name so that it is saved and put back.
 // Source: net/ipv4/devinet.c inet_forward_change.
 constexpr const char* kRedirectsV4 = "net/ipv4/conf/all/accept_redirects";
+constexpr const char* kSendRedirectsV4 = "net/ipv4/conf/all/send_redirects";
 constexpr const char* kReservedPorts = "net/ipv4/ip_local_reserved_ports";
 
 std::string accept_ra_key(const std::string& device) {
@@ -206,7 +207,9 @@ bool serves_v6(const Config& config, const WgDevice& device) {
 
 std::map<std::string, std::string> wanted_sysctls(const Config& config, const WgDevice& device,
                                                   const PlanFacts& facts) {
-  std::map<std::string, std::string> wanted{{kForwardV4, "1"}};
+  // The kernel itself turns send_redirects off when a WireGuard device comes up, and leaves it so.
+  // Source: wireguard/device.c wg_open.
+  std::map<std::string, std::string> wanted{{kForwardV4, "1"}, {kSendRedirectsV4, "0"}};
   const auto forwards = facts.sysctls.find(kForwardV4);
   if (facts.saved.sysctls.contains(kForwardV4) ||
       (forwards != facts.sysctls.end() && forwards->second != "1")) {
@@ -296,7 +299,8 @@ std::map<uint32_t, bool> port_roles(const Config& config, const std::vector<Devi
 
 std::vector<std::string> sysctl_keys(const Config& config, const std::vector<Device>& devices,
                                      const Saved& saved) {
-  std::vector<std::string> keys{kForwardV4, kForwardV6, kRedirectsV4, kReservedPorts};
+  std::vector<std::string> keys{kForwardV4, kForwardV6, kRedirectsV4, kSendRedirectsV4,
+                                kReservedPorts};
   for (const std::string& device : default_route_devices(config, devices)) {
     keys.push_back(accept_ra_key(device));
   }

@@ -106,24 +106,25 @@ std::string utc(std::chrono::system_clock::time_point when) {
 
 TEST(lab_revoke, deadline) {
   Office office("deadline");
-  // Long enough for the start, short enough to wait for.
-  const auto deadline =
-      std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now() + 15s);
-  office.up(rule("taken", kTaken, ", not_after: '" + utc(deadline) + "'") + rule("kept", kKept));
+  office.up(rule("taken", kTaken) + rule("kept", kKept));
   Stream taken(ends(office, kV4, kTaken));
-  Stream taken6(ends(office, kV6, kTaken + 0));
+  Stream taken6(ends(office, kV6, kTaken));
   Stream kept(ends(office, kV4, kKept));
   ASSERT_TRUE(taken.flowing(200)) << office.gateway->dump();
   ASSERT_TRUE(taken6.flowing(200)) << office.gateway->dump();
   ASSERT_TRUE(kept.flowing(200)) << office.gateway->dump();
+  // Long enough for a reload on a busy machine, short enough to wait for.
+  const auto deadline =
+      std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now() + 15s);
+  office.gateway->reload(office.config(
+      rule("taken", kTaken, ", not_after: '" + utc(deadline) + "'") + rule("kept", kKept)));
   office.gateway->kill9();
-  ASSERT_LT(std::chrono::system_clock::now() + 1s, deadline) << "the start took too long";
   ASSERT_TRUE(taken.flowing(200)) << "it must not end before its time";
+  ASSERT_LT(std::chrono::system_clock::now(), deadline) << "the reload took too long";
 
-  ASSERT_TRUE(eventually([&] { return std::chrono::system_clock::now() > deadline + 20ms; }, 20s));
+  ASSERT_TRUE(eventually([&] { return std::chrono::system_clock::now() > deadline + 20ms; }));
   expect_ended(office, taken, taken.now());
   expect_ended(office, taken6, taken6.now());
-  EXPECT_LT(taken.now().b_to_a.last_received - Clock::now(), 0ns);
   EXPECT_EQ(kept.finish().lost(), 0U);
 }
 

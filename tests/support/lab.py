@@ -15,7 +15,7 @@ import accelerator
 import kernel
 import machine
 
-SILENCE_S = 60
+SILENCE_S = 240  # a scene says nothing while it runs, and a loaded machine takes its time
 
 
 class Lab:

@@ -16,6 +16,8 @@ namespace sallyport {
 namespace {
 
 constexpr Duration kRetry = std::chrono::seconds(2);
+// Nobody tells of a changed sysctl or NIC feature.
+constexpr Duration kLook = std::chrono::seconds(10);
 // A node that falls at once is not started again at once.
 constexpr Duration kNodeStable = std::chrono::seconds(10);
 constexpr Duration kNodePause = std::chrono::seconds(2);
@@ -91,7 +93,7 @@ void Agent::converge(bool repairing) {
       log_debug("applied op={} object=\"{}\" detail=\"{}\"", step.op, step.object, step.detail);
     }
   }
-  if (!failures_.empty()) turn_timer_.arm(io::boot_now() + kRetry);
+  turn_timer_.arm(io::boot_now() + (failures_.empty() ? kLook : kRetry));
 }
 
 void Agent::set_ports() {

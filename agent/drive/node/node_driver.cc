@@ -18,8 +18,9 @@ Result<std::unique_ptr<NodeDriver>> NodeDriver::start(io::Loop& loop, Fd agent) 
   driver->wake_ = io::Timer(loop, [self] { self->run(self->node_.on_wake(io::boot_now())); });
   driver->agent_ = TRY(io::Seqpacket::adopt(
       loop, std::move(agent),
-      {.on_message = [self](ByteView message, std::vector<Fd>) { self->on_message(message); },
-       .on_end = [self](std::optional<Error> why) { self->on_end(why); }}));
+      {.on_message = [self](ByteView message,
+                            const std::vector<Fd>&) { self->on_message(message); },
+       .on_end = [self](const std::optional<Error>& why) { self->on_end(why); }}));
   return driver;
 }
 

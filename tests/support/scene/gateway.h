@@ -19,9 +19,9 @@ class Gateway {
   /// Writes config.yaml (mode 0600). Takes effect at start() or reload().
   void configure(const std::string& yaml) const;
   /// Starts the agent and waits until it serves. False: it did not; see log().
-  bool start(std::chrono::milliseconds limit = 30s);
+  bool start(std::chrono::milliseconds limit = 120s);
   /// Waits for an agent that starts now (again) to serve.
-  bool serving(std::chrono::milliseconds limit = 30s) const;
+  bool serving(std::chrono::milliseconds limit = 120s) const;
   /// SIGTERM; its exit code.
   int stop();
   /// SIGKILL to the agent, and to its node where it outlives it.

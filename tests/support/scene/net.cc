@@ -195,7 +195,7 @@ void Net::link(const std::string& a, const std::string& a_device, const std::str
 }
 
 void Net::ip(const std::string& netns, const std::string& batch) {
-  const Output result = run({"ip", "-n", netns, "-batch", "-"}, {}, 20s, batch + "\n");
+  const Output result = run({"ip", "-n", netns, "-batch", "-"}, {}, 60s, batch + "\n");
   EXPECT_EQ(result.exit, 0) << batch << "\n" << result.err;
 }
 

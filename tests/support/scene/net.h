@@ -26,12 +26,12 @@ struct Output {
 
 /// Runs a program and waits for it. `netns`: a namespace made by Net, or empty for ours.
 Output run(const std::vector<std::string>& argv, const std::string& netns = {},
-           std::chrono::milliseconds limit = 20s, const std::string& input = {});
+           std::chrono::milliseconds limit = 60s, const std::string& input = {});
 /// The same through the shell; fails the test if it does not exit with 0.
 std::string sh(const std::string& command, const std::string& netns = {});
 
 /// Waits until `happened` is true; looks every few milliseconds. False: the limit has passed.
-bool eventually(const std::function<bool()>& happened, std::chrono::milliseconds limit = 10s);
+bool eventually(const std::function<bool()>& happened, std::chrono::milliseconds limit = 30s);
 
 /// A process that lives as long as this object. Its output goes to a file that a failing test
 /// shows.

@@ -265,7 +265,9 @@ void Stream::send_loop() {
   std::array<uint64_t, 25> packet{};  // 200 bytes
   while (sending_) {
     std::this_thread::sleep_until(next);
-    // After a stall (a busy machine) the missed packets follow at once: the rate holds on average.
+    // After a stall (a busy machine) some of the missed packets follow at once, so that the rate
+    // holds on average; not more than any queue on the way takes.
+    next = std::max(next, Clock::now() - 16 * gap);
     while (next <= Clock::now() && sending_) {
       next += gap;
       if (a_sends_) {

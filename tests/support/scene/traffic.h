@@ -35,7 +35,7 @@ struct Connection {
   Fd socket;
 };
 Connection tcp_connect(const std::string& netns, const std::string& remote, uint16_t port,
-                       std::chrono::milliseconds limit = 5s, const std::string& local = {});
+                       std::chrono::milliseconds limit = 15s, const std::string& local = {});
 /// Sends all and reads exactly as many bytes back; false on error or at the limit.
 bool tcp_echo(const Fd& socket, size_t bytes, std::chrono::milliseconds limit = 10s);
 /// TcpRetransSegs of a namespace.
@@ -79,7 +79,7 @@ class Stream {
   ~Stream();
 
   /// Waits until both directions have received `packets` more.
-  bool flowing(uint64_t packets = 50, std::chrono::milliseconds limit = 10s);
+  bool flowing(uint64_t packets = 50, std::chrono::milliseconds limit = 30s);
   struct Direction {
     uint64_t sent = 0;
     uint64_t received = 0;
