@@ -71,7 +71,7 @@ Result<void> write_file_atomic(const std::string& path, std::string_view content
   std::string temporary = path + ".XXXXXX";
   const Fd fd{::mkostemp(temporary.data(), O_CLOEXEC)};  // 0600
   if (!fd.valid()) return fail(errno, "write " + path);
-  const Result<void> published = publish(fd, temporary, path, content, mode);
+  Result<void> published = publish(fd, temporary, path, content, mode);
   if (!published) {
     (void)::unlink(temporary.c_str());
     return published;

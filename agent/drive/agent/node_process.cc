@@ -51,7 +51,7 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::start(io::Loop& loop, NodeProc
              self->end(error ? error->text() : "it closed its channel");
            }}));
   io::ChildOptions child;
-  child.program = options.program;
+  child.program = std::move(options.program);
   child.arguments = {"sallyport-node"};
   child.fds.push_back(std::move(theirs));
   child.user = options.user;
