@@ -70,7 +70,8 @@ CHILD_CODE void place_fds(Birth& birth) {
     call(birth, "dup3", SYS_dup3, static_cast<long>(birth.fds[i]), kFirstFd + static_cast<long>(i),
          0L);
   }
-  call(birth, "close_range", SYS_close_range, beyond, static_cast<long>(UINT_MAX), CLOSE_RANGE_CLOEXEC);
+  call(birth, "close_range", SYS_close_range, beyond, static_cast<long>(UINT_MAX),
+       CLOSE_RANGE_CLOEXEC);
 }
 
 CHILD_CODE void drop_user(Birth& birth) {
