@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <iostream>
 #include <optional>
+#include <string_view>
 
 #include "agent/base/version.h"
 #include "agent/cli/client.h"
@@ -27,6 +29,8 @@ struct Context {
   bool json = false;
   ExitCode exit = ExitCode::kDone;
 };
+
+std::string in_quotes(const std::string& word) { return "'" + printable(word) + "'"; }
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
@@ -217,8 +221,64 @@ void add_texts(CLI::App& app, Context& context) {
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
   completion->callback([&app, shell] { print(completion_script(app, *shell)); });
+  const auto topic = std::make_shared<std::vector<std::string>>();
+  CLI::App* help = app.add_subcommand("help", "help config [KEY]: what a key of config.yaml means");
+  help->add_option("TOPIC", *topic, "config and a key, e.g. config rules.ports")
+      ->required()
+      ->expected(1, 2);
+  help->callback([&context, topic] {
+    if (topic->front() != "config") {
+      return complain(context, {ExitCode::kUsage,
+                                "there is no help on " + in_quotes(topic->front()),
+                                {},
+                                0,
+                                0,
+                                "sallyport help config KEY, or sallyport VERB --help"});
+    }
+    const auto text = options::help_for(topic->size() > 1 ? topic->back() : "");
+    if (!text) return complain(context, {ExitCode::kUsage, text.error(), {}, 0, 0, {}});
+    print(context.json ? Json{{"v", 1}, {"text", *text}}.dump() + "\n" : *text);
+  });
   app.add_subcommand("reference", "the configuration reference, as config/reference.md")
       ->callback([] { print(options::reference_page()); });
+}
+
+// The first word that is no option of ours, if it names no verb: CLI11 would only say that a verb
+// is missing.
+std::optional<std::string> unknown_verb(const CLI::App& app, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--run") {
+      ++i;
+    } else if (!word.starts_with('-')) {
+      const auto found =
+          app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == word; });
+      return found.empty() ? std::optional(word) : std::nullopt;
+    }
+  }
+  return {};
+}
+
+// CLI11 says help and version by exceptions too: those go to its own printer.
+void usage(Context& context, const CLI::App& app, const CLI::ParseError& error, int argc,
+           char** argv) {
+  if (error.get_exit_code() == 0) {
+    app.exit(error);
+    return;
+  }
+  // A word on the line, before the parser has come to it.
+  context.json = context.json || std::any_of(argv, argv + argc, [](const char* word) {
+                   return std::string_view(word) == "--json";
+                 });
+  const auto verb = unknown_verb(app, argc, argv);
+  std::string what = verb ? "there is no verb " + in_quotes(*verb) : std::string(error.what());
+  if (what == "A subcommand is required") what = "a verb is missing";
+  complain(context, {ExitCode::kUsage,
+                     printable(what),
+                     {},
+                     0,
+                     0,
+                     "sallyport --help lists the verbs, sallyport VERB --help explains one"});
 }
 
 }  // namespace
@@ -230,6 +290,10 @@ int run(int argc, char** argv) {
   app.add_flag("--json", context.json, "one JSON object instead of text");
   app.require_subcommand(1);
   app.fallthrough();
+  app.get_formatter()->label("SUBCOMMAND", "VERB");
+  app.get_formatter()->label("Subcommands", "Verbs");
+  app.get_formatter()->label("TEXT", "WORD");
+  app.get_formatter()->label("REQUIRED", "");
   app.set_version_flag("--version", std::string("sallyport ") + kVersion);
   add_questions(app, context);
   add_explain(app, context);
@@ -243,8 +307,7 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+    usage(context, app, error, argc, argv);
   }
   return static_cast<int>(context.exit);
 }

@@ -61,7 +61,7 @@ std::string from_to(const Json& entry) {
 
 std::string place(const Json& rule) {
   const std::string file = text_of(rule, "file");
-  if (file == "-") return "-";
+  if (file == "-") return "built in";  // nobody wrote it: what the gateway itself needs
   return file + ":" + text_of(rule, "line");
 }
 
@@ -98,7 +98,8 @@ std::string render_status(const Json& answer, bool colour) {
            fmt::format(", but {} thing{} need{} your attention.\n", health.size(),
                        health.size() == 1 ? "" : "s", health.size() == 1 ? "s" : "");
   } else {
-    out += paint(Colour::kBad, state, colour) + ": nothing is forwarded.\n";
+    out += paint(Colour::kBad, state, colour) + ": nothing is forwarded." +
+           (state == "Stopped" ? " sallyport reload brings it up.\n" : "\n");
   }
   for (const Json& finding : health) out += finding_text(finding, colour);
   const Json plane = answer.value("dataplane", Json::object());
