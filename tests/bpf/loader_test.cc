@@ -11,7 +11,6 @@
 #include <linux/if_tun.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,35 +25,13 @@
 #include "tests/bpf/gateway.h"
 #include "tests/bpf/judged.h"
 #include "tests/bpf/packets.h"
+#include "tests/support/own_bpffs.h"
 #include "tests/support/own_netns.h"
 
 namespace sallyport::test {
 namespace {
 
 constexpr char kDevice[] = "sptest0";
-
-// A mount of its own, so that nothing of this test is under /sys/fs/bpf.
-class OwnBpfFs {
- public:
-  OwnBpfFs() {
-    std::string path = "/tmp/sallyport-bpf-XXXXXX";
-    if (mkdtemp(path.data()) == nullptr) return;
-    path_ = path;
-    mounted_ = mount("bpf", path_.c_str(), "bpf", 0, nullptr) == 0;
-  }
-  OwnBpfFs(const OwnBpfFs&) = delete;
-  OwnBpfFs& operator=(const OwnBpfFs&) = delete;
-  ~OwnBpfFs() {
-    if (mounted_) umount2(path_.c_str(), MNT_DETACH);
-    if (!path_.empty()) rmdir(path_.c_str());
-  }
-  [[nodiscard]] bool mounted() const { return mounted_; }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-  bool mounted_ = false;
-};
 
 Fd make_tun() {
   Fd tun(open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));

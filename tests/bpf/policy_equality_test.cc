@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <linux/bpf.h>
+#include <time.h>
 
 #include <cstdlib>
 #include <iostream>
@@ -42,7 +43,8 @@ class Wire {
     const bool v4 = p.src.is_v4();
     bytes_ = {};
     const size_t header = v4 ? 20 : 40;
-    const size_t size = header + 24;
+    // An IPv4 source may look like the ethertype of IPv6.
+    const size_t size = header + (v4 ? 40 : 24);
     const auto proto = static_cast<uint8_t>(p.proto);
     if (v4) {
       bytes_[0] = 0x45;
@@ -194,11 +196,14 @@ class Pair {
     return out;
   }
 
-  /// The reaper takes only what has been expired for two seconds.
+  /// Now: the reaper takes what has been expired for two seconds.
   void expire(const sp_flow_key& key, NaiveGateway::Flow& flow) {
     sp_flow entry{};
     if (bpf_map_lookup_elem(flows_fd_, &key, &entry) != 0) return;
-    entry.last_ns -= kTimeoutNs;
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    entry.last_ns = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 +
+                    static_cast<uint64_t>(now.tv_nsec) - kTimeoutNs;
     flow.expired = bpf_map_update_elem(flows_fd_, &key, &entry, BPF_EXIST) == 0;
   }
 
