@@ -179,6 +179,7 @@ class Checker {
 
   void groups() {
     std::vector<std::string> members;
+    members.reserve(draft_.config.peers.size() + draft_.config.groups.size());
     for (const auto& peer : draft_.config.peers) members.push_back(peer.name);
     for (const auto& [name, list] : draft_.config.groups) members.push_back("group:" + name);
     std::ranges::sort(members);

@@ -81,7 +81,7 @@ class Reader {
   }
   void wrong_type(Mark mark, const std::string& what, const std::string& expected,
                   const Node& found) {
-    std::string value = found.type == Node::Type::kScalar ? quoted(found.text) : kind_of(found);
+    const std::string value = found.type == Node::Type::kScalar ? quoted(found.text) : kind_of(found);
     add(mark, what + " is " + value + ", expected " + expected);
   }
 
@@ -126,6 +126,7 @@ class Reader {
   void unknown_key(const Node::Entry& entry, const std::string& path,
                    const std::vector<const Option*>& known) {
     std::vector<std::string> names;
+    names.reserve(known.size());
     for (const Option* option : known) names.emplace_back(option->name());
     std::string hint;
     if (const auto near = nearest(entry.key, names)) {

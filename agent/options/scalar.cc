@@ -212,8 +212,8 @@ Parsed secret(std::string_view text) {
     if (path.empty()) return Fail{Refusal{"the path is missing"}};
     return Value{SecretValue{.file = std::string(path), .key = {}}};
   }
-  if (auto key = PresharedKey::parse(text)) return Value{SecretValue{.file = {}, .key = *key}};
-  const bool path = text.find('/') == 0 && text.size() != 44;
+  if (auto key = PresharedKey::parse(text)) return Value{SecretValue{.file = {}, .key = key}};
+  const bool path = text.starts_with('/') && text.size() != 44;
   return Fail{Refusal{path ? "a file is written as file:PATH" : ""}};
 }
 
@@ -302,7 +302,7 @@ std::optional<WallTime> parse_time(std::string_view text) {
     constexpr std::string_view kOffset = "+dd:dd";
     if (zone.size() != kOffset.size() || (zone[0] != '+' && zone[0] != '-') || zone[3] != ':')
       return {};
-    for (const size_t i : {1, 2, 4, 5}) {
+    for (const size_t i : {1U, 2U, 4U, 5U}) {
       if (!is_digit(zone[i])) return {};
     }
     const int h = number(kForm.size() + 1, 2);

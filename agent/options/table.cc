@@ -151,7 +151,7 @@ std::string type_text(const Option& option) {
 }
 
 std::string example_text(const Option& option) {
-  const std::string value(option.example);
+  std::string value(option.example);
   if (!option.is_list()) return value;
   const bool quotes = value.find_first_of(":*") != std::string::npos;
   return quotes ? "[\"" + value + "\"]" : "[" + value + "]";
