@@ -81,7 +81,8 @@ class Reader {
   }
   void wrong_type(Mark mark, const std::string& what, const std::string& expected,
                   const Node& found) {
-    const std::string value = found.type == Node::Type::kScalar ? quoted(found.text) : kind_of(found);
+    const std::string value =
+        found.type == Node::Type::kScalar ? quoted(found.text) : kind_of(found);
     add(mark, what + " is " + value + ", expected " + expected);
   }
 
