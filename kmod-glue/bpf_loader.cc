@@ -413,6 +413,9 @@ Result<void> DataPlane::remove_all() {
   if (rmdir(options_.pin_dir.c_str()) != 0 && errno != ENOENT) {
     return fail(errno, "removing the directory " + options_.pin_dir);
   }
+  // The folder above is shared with other instances: it goes with the last of them.
+  const std::string above = options_.pin_dir.substr(0, options_.pin_dir.rfind('/'));
+  if (above.ends_with("/sallyport")) ::rmdir(above.c_str());
   return {};
 }
 

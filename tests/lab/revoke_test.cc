@@ -125,7 +125,7 @@ TEST(lab_revoke, deadline) {
   ASSERT_TRUE(eventually([&] { return std::chrono::system_clock::now() > deadline + 20ms; }));
   expect_ended(office, taken, taken.now());
   expect_ended(office, taken6, taken6.now());
-  EXPECT_EQ(kept.finish().lost(), 0U);
+  EXPECT_EQ(kept.finish().lost(), 0U) << office.gateway->dump();
 }
 
 TEST(lab_allow, next_packet) {

@@ -38,6 +38,7 @@ void find_forward_drops(const DoctorFacts& facts, std::vector<Finding>& out) {
 void find_lans(const DoctorFacts& facts, std::vector<Finding>& out) {
   PlanFacts plan_facts;
   plan_facts.devices = facts.devices;
+  if (facts.devices.empty()) return;  // down: nobody looks at ports
   for (const LanConfig& lan : facts.config.lans) {
     const auto device = lan_device(lan, plan_facts);
     const bool there = device && std::ranges::any_of(facts.devices, [&](const Device& each) {
