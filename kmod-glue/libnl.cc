@@ -57,7 +57,7 @@ nl_object* parse_object(const Answer& answer) {
         nl_object_get(object);
         *static_cast<nl_object**>(out) = object;
       },
-      &found);
+      static_cast<void*>(&found));
   return found;
 }
 

@@ -8,17 +8,13 @@
 
 #include "agent/base/result.h"
 #include "agent/model/kernel_state.h"
+#include "agent/model/rule.h"
 
 namespace sallyport {
 
 /// Family inet. The only table that we ever touch.
 constexpr std::string_view kNftTable = "sallyport";
 
-struct PortRange {
-  uint16_t first = 0;
-  uint16_t last = 0;
-  friend bool operator==(const PortRange&, const PortRange&) = default;
-};
 /// Source ports for what we masquerade: 20000-50000, or the longer half of it beside `wg_port`. A
 /// LAN host that was given our port would take WireGuard's packets from us for as long as its flow
 /// lives. Source: seen in the lab; conntrack alone does not keep the port.
