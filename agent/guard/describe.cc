@@ -87,6 +87,7 @@ std::string detail_of(const RoutingRule& rule) {
 
 std::string detail_of(const NftTable& table) {
   std::vector<std::string> parts;
+  parts.reserve(table.masquerades.size() + 1);
   for (const Masquerade& masquerade : table.masquerades) {
     parts.push_back(fmt::format(
         "masquerade {} on {}",

@@ -55,7 +55,7 @@ class Child {
 
   [[nodiscard]] pid_t pid() const;
   /// Error ESRCH after it has been reaped; never reaches another process.
-  Result<void> kill(int signal) const;
+  [[nodiscard]] Result<void> kill(int signal) const;
 
  private:
   explicit Child(Handle<ChildCore> core) : core_(std::move(core)) {}

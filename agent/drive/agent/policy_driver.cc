@@ -106,6 +106,7 @@ Result<void, std::vector<InputError>> PolicyDriver::assign(const Config& config,
                                                            const NodeState& node,
                                                            ResolvedPolicy& resolved) {
   std::vector<PublicKey> keys;
+  keys.reserve(config.peers.size() + node.peers.size());
   for (const PeerConfig& peer : config.peers) keys.push_back(peer.public_key);
   for (const auto& [key, peer] : node.peers) keys.push_back(key);
   const auto peers = data_plane_.peers();
