@@ -205,6 +205,7 @@ Result<Child> Child::spawn(Loop& loop, ChildOptions options, Callback<void(ExitS
   const std::vector<char*> arguments = pointers(options.arguments);
   const std::vector<char*> environment = pointers(options.environment);
   std::vector<int> fds;
+  fds.reserve(options.fds.size());
   for (const Fd& fd : options.fds) fds.push_back(fd.raw());
   Birth birth{.program = options.program.c_str(),
               .arguments = arguments.data(),
