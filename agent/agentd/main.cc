@@ -124,6 +124,10 @@ int run(int argc, char** argv) {
   words.reserve(environment.size() + 1);
   for (std::string& word : environment) words.push_back(word.data());
   words.push_back(nullptr);
+  // By its path, so that a new version takes over; by the open file where that is gone.
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  ::execve(self.c_str(), argv, words.data());
   ::execve("/proc/self/exe", argv, words.data());
   std::perror("sallyport-agent: cannot execute itself");
   return static_cast<int>(ExitCode::kFailed);

@@ -242,7 +242,8 @@ int pings(const std::string& netns, const std::string& remote, int count,
   return received;
 }
 
-Stream::Stream(const Ends& ends, int per_second) : ends_(ends), per_second_(per_second) {
+Stream::Stream(const Ends& ends, int per_second, uint64_t window)
+    : ends_(ends), per_second_(per_second), window_(window) {
   a_.socket = udp_socket(ends.a_netns, ends.a_address);
   b_.socket = udp_socket(ends.b_netns, ends.b_address, ends.b_port);
   ends_.b_port = port_of(b_.socket);
@@ -270,7 +271,10 @@ void Stream::send_loop() {
     next = std::max(next, Clock::now() - 16 * gap);
     while (next <= Clock::now() && sending_) {
       next += gap;
-      if (a_sends_) {
+      const auto has_room = [this](const Side& from, const Side& to) {
+        return window_ == 0 || from.sent - to.received < window_;
+      };
+      if (a_sends_ && has_room(a_, b_)) {
         packet[0] = a_.sent;
         if (send_to(a_.socket, ends_.b_address, ends_.b_port,
                     {reinterpret_cast<const char*>(packet.data()), sizeof packet}) == 0) {
@@ -278,7 +282,7 @@ void Stream::send_loop() {
         }
       }
       const uint16_t port = a_port_;
-      if (b_sends_ && port != 0) {
+      if (b_sends_ && port != 0 && has_room(b_, a_)) {
         std::string to;
         {
           const std::lock_guard lock(peer_mutex_);
@@ -339,9 +343,18 @@ Stream::Report Stream::now() const {
   return {direction(a_, b_), direction(b_, a_)};
 }
 
+std::string Stream::Report::text() const {
+  const auto direction = [](const char* name, const Direction& way) {
+    return std::string(name) + ": sent " + std::to_string(way.sent) + ", received " +
+           std::to_string(way.received) + ", highest " + std::to_string(way.highest) +
+           ", duplicates " + std::to_string(way.duplicates) + "\n";
+  };
+  return direction("there", a_to_b) + direction("back", b_to_a);
+}
+
 Stream::Report Stream::finish() {
   sending_ = false;
-  eventually([&] { return now().lost() == 0; }, 1s);
+  eventually([&] { return now().lost() == 0; }, 3s);
   return now();
 }
 

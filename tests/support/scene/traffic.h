@@ -72,8 +72,11 @@ class Stream {
     std::string a_netns, a_address, b_netns, b_address;
     uint16_t b_port = 0;
   };
-  /// b_address is where `b` listens and where a sends; b answers to where a's packets come from.
-  explicit Stream(const Ends& ends, int per_second = 1000);
+  /// b_address is where `b` listens and where a sends; b sends to where a's packets come from.
+  /// `window`: packets that may be under way in each direction. A machine too busy for the rate
+  /// then slows the stream down instead of overflowing a queue, so that every loss is somebody's
+  /// doing. 0: no window, for a stream that is to be cut and must go on sending all the same.
+  explicit Stream(const Ends& ends, int per_second = 1000, uint64_t window = 400);
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
   ~Stream();
@@ -92,6 +95,7 @@ class Stream {
     [[nodiscard]] uint64_t lost() const {
       return a_to_b.sent - a_to_b.received + b_to_a.sent - b_to_a.received;
     }
+    [[nodiscard]] std::string text() const;
   };
   [[nodiscard]] Report now() const;
   /// Stops sending, waits for what is under way, and reports.
@@ -112,6 +116,7 @@ class Stream {
   Side a_, b_;
   Ends ends_;
   int per_second_;
+  uint64_t window_;
   std::atomic<bool> sending_{true}, running_{true}, a_sends_{true}, b_sends_{true};
   std::mutex peer_mutex_;
   std::string a_seen_as_;
