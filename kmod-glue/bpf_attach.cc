@@ -272,6 +272,7 @@ Result<std::vector<PinnedAttachment>> BpfAttachments::observe() {
   if (pin_dir_.empty()) {
     std::vector<PinnedAttachment> out;
     std::erase_if(held_, [](const HeldLink& l) { return tcx_device(l.link.raw()) != l.ifindex; });
+    out.reserve(held_.size());
     for (const HeldLink& link : held_) {
       out.push_back({.pin = {}, .ifindex = link.ifindex, .hook = link.hook});
     }
