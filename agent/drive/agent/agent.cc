@@ -195,7 +195,7 @@ Result<void> Agent::start_node() {
   node_started_ = io::boot_now();
   node_ = TRY(NodeProcess::start(
       loop_,
-      {.program = options_.node_program, .user = options_.node_user, .saved_clock = io::wall_now()},
+      {.program = options_.node_program, .user = options_.node_user, .saved_clock = saved_clock()},
       {.on_state = [this](const NodeState& state) { on_node_state(state); },
        .on_end = [this](const std::string& why) { on_node_end(why); }}));
   tell_node();
