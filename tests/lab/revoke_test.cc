@@ -124,7 +124,8 @@ TEST(lab_revoke, deadline) {
       rule("taken", kTaken, ", not_after: '" + utc(deadline) + "'") + rule("kept", kKept)));
   // Rules with a time are closed until the node has found the clock credible.
   ASSERT_TRUE(eventually([&] {
-    for (const auto& rule : office.gateway->json({"rules"})["rules"]) {
+    const auto answer = office.gateway->json({"rules"});
+    for (const auto& rule : answer.at("rules")) {
       if (rule["id"] == "taken" && rule["active"] == true) return true;
     }
     return false;
