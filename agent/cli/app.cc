@@ -12,6 +12,7 @@
 #include <optional>
 #include <string_view>
 
+#include "agent/base/text.h"
 #include "agent/base/version.h"
 #include "agent/cli/client.h"
 #include "agent/cli/completion.h"

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/text.h"
 #include "agent/cli/terminal.h"
 
 namespace sallyport::cli {

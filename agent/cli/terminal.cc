@@ -37,46 +37,6 @@ std::string paint(Colour colour, std::string_view text, bool wanted) {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
-namespace {
-
-// Length of the UTF-8 sequence at the start of `text`; 0: it is none. Overlong forms and surrogates
-// pass, since no terminal acts on them.
-size_t sequence_length(std::string_view text) {
-  const auto first = static_cast<unsigned char>(text[0]);
-  const size_t length = first < 0x80             ? 1
-                        : (first & 0xe0) == 0xc0 ? 2
-                        : (first & 0xf0) == 0xe0 ? 3
-                        : (first & 0xf8) == 0xf0 ? 4
-                                                 : 0;
-  if (length == 0 || length > text.size()) return 0;
-  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; };
-  return std::ranges::all_of(text.substr(1, length - 1), continues) ? length : 0;
-}
-
-bool is_control(std::string_view sequence) {
-  const auto first = static_cast<unsigned char>(sequence[0]);
-  if (sequence.size() == 1) return first < 0x20 || first == 0x7f;
-  // In UTF-8 the C1 controls are c2 80 ... c2 9f.
-  return first == 0xc2 && static_cast<unsigned char>(sequence[1]) < 0xa0;
-}
-
-}  // namespace
-
-std::string printable(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const size_t length = sequence_length(text);
-    const std::string_view part = text.substr(0, std::max<size_t>(length, 1));
-    text.remove_prefix(part.size());
-    if (length > 0 && !is_control(part)) {
-      out += part;
-      continue;
-    }
-    for (const char c : part) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 std::string bytes_text(uint64_t bytes) {
   static constexpr std::array<std::string_view, 5> kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
   auto value = static_cast<double>(bytes);

@@ -15,10 +15,6 @@ enum class Colour { kPlain, kGood, kWarning, kBad, kFaint, kBold };
 bool colour_wanted();
 std::string paint(Colour colour, std::string_view text, bool wanted);
 
-/// Names come from files and from the net: escapes everything below a blank, DEL, C1
-/// and bytes that are not UTF-8 (0x9b alone steers an 8-bit terminal).
-std::string printable(std::string_view text);
-
 /// 1536 -> "1.5 KiB".
 std::string bytes_text(uint64_t bytes);
 /// 75 -> "1m15s".

@@ -7,13 +7,15 @@
 #include <optional>
 #include <vector>
 
+#include "agent/base/text.h"
+
 namespace sallyport {
 namespace {
 
 constexpr std::array<std::string_view, 7> kDays{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
 
 Fail<std::string> complain(std::string_view part, std::string_view expected) {
-  return {"'" + std::string(part) + "': expected " + std::string(expected)};
+  return {quote(part) + ": expected " + std::string(expected)};
 }
 
 std::vector<std::string_view> split(std::string_view text, char separator) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/text.h"
 #include "agent/model/nearest.h"
 
 namespace sallyport::options {
@@ -39,11 +40,11 @@ class Checker {
     const auto take = [&](const std::string& name, const char* what, const Position& where) {
       if (where.line == 0) return;  // absent, and complained about
       if (std::ranges::find(kReserved, lower(name)) != kReserved.end()) {
-        return add(where, "name " + quoted(name) + " has a meaning of its own in rules");
+        return add(where, "name " + quote(name) + " has a meaning of its own in rules");
       }
       const auto [known, fresh] = taken.try_emplace(lower(name), what, where);
       if (fresh) return;
-      add(where, "name " + quoted(name) + " is already that of a " + known->second.first,
+      add(where, "name " + quote(name) + " is already that of a " + known->second.first,
           first_at(known->second.second));
     };
     const auto& peers = draft_.config.peers;
@@ -63,11 +64,11 @@ class Checker {
       const Position where = at(peer.where, draft_.peers[i].public_key);
       if (where.line == 0) continue;
       if (own_key == peer.public_key) {
-        add(where, "public_key " + quoted(peer.public_key.text()) + " is this gateway's own");
+        add(where, "public_key " + quote(peer.public_key.text()) + " is this gateway's own");
       }
       const auto [known, fresh] = taken.try_emplace(peer.public_key, where);
       if (fresh) continue;
-      add(where, "public_key " + quoted(peer.public_key.text()) + " is already another peer's",
+      add(where, "public_key " + quote(peer.public_key.text()) + " is already another peer's",
           first_at(known->second));
     }
   }
@@ -84,9 +85,9 @@ class Checker {
         if (fresh) continue;
         const bool same = known->second.first == &peer;
         add(where,
-            "address " + quoted(prefix.text()) +
+            "address " + quote(prefix.text()) +
                 (same ? " is given twice"
-                      : " is already that of peer " + quoted(known->second.first->name)),
+                      : " is already that of peer " + quote(known->second.first->name)),
             first_at(known->second.second));
       }
     }
@@ -98,7 +99,7 @@ class Checker {
       const Position where = at(lans[i].where, draft_.lans[i].prefix);
       if (where.line == 0) continue;
       if (lans[i].prefix.length == 0) {
-        add(where, "prefix " + quoted(lans[i].prefix.text()) + " is everything, not a LAN",
+        add(where, "prefix " + quote(lans[i].prefix.text()) + " is everything, not a LAN",
             "the way to the internet is exit");
         continue;
       }
@@ -106,14 +107,14 @@ class Checker {
         const Position other = at(lans[j].where, draft_.lans[j].prefix);
         if (other.line == 0 || !lans[i].prefix.overlaps(lans[j].prefix)) continue;
         add(where,
-            "prefix " + quoted(lans[i].prefix.text()) + " overlaps LAN " + quoted(lans[j].name) +
+            "prefix " + quote(lans[i].prefix.text()) + " overlaps LAN " + quote(lans[j].name) +
                 " (" + lans[j].prefix.text() + ")",
             first_at(other));
         break;
       }
       for (const Prefix& address : draft_.config.node.addresses) {
         if (!lans[i].prefix.overlaps(address)) continue;
-        add(where, "prefix " + quoted(lans[i].prefix.text()) + " overlaps our own address " +
+        add(where, "prefix " + quote(lans[i].prefix.text()) + " overlaps our own address " +
                        address.text());
       }
     }
@@ -122,7 +123,7 @@ class Checker {
   void devices() {
     const auto& own = draft_.config.node.device;
     const auto refuse = [&](const Position& where) {
-      add(where, "device " + quoted(own) + " is our own WireGuard device");
+      add(where, "device " + quote(own) + " is our own WireGuard device");
     };
     const auto& lans = draft_.config.lans;
     for (size_t i = 0; i < lans.size(); ++i) {
@@ -139,12 +140,12 @@ class Checker {
     const auto& dataplane = draft_.config.dataplane;
     if (dataplane.table >= 253 && dataplane.table <= 255) {  // default, main, local
       add({main_file(), draft_.table.line, draft_.table.column},
-          "table is " + quoted(std::to_string(dataplane.table)) + ", which is the system's");
+          "table is " + quote(std::to_string(dataplane.table)) + ", which is the system's");
     }
     if (dataplane.flows_per_peer <= dataplane.flows) return;
     // Only config.yaml, the first file, has this section.
     add({main_file(), draft_.flows_per_peer.line, draft_.flows_per_peer.column},
-        "flows_per_peer is " + quoted(std::to_string(dataplane.flows_per_peer)) +
+        "flows_per_peer is " + quote(std::to_string(dataplane.flows_per_peer)) +
             ", expected at most flows, " + std::to_string(dataplane.flows));
   }
 
@@ -154,7 +155,7 @@ class Checker {
       for (size_t j = 0; j < i; ++j) {
         if (addresses[i].address != addresses[j].address) continue;
         add({main_file(), draft_.addresses[i].line, draft_.addresses[i].column},
-            "address " + quoted(addresses[i].text()) + " is given twice");
+            "address " + quote(addresses[i].text()) + " is given twice");
         break;
       }
     }
@@ -172,7 +173,7 @@ class Checker {
       const Position where = at(rules[i].where, marks[i].id);
       const auto [known, fresh] = taken.try_emplace(rules[i].id, where);
       if (fresh) continue;
-      add(where, "id " + quoted(rules[i].id) + " is already another rule's",
+      add(where, "id " + quote(rules[i].id) + " is already another rule's",
           first_at(known->second));
     }
   }
@@ -188,7 +189,7 @@ class Checker {
         if (std::ranges::binary_search(members, member.text)) continue;
         const auto near = nearest(member.text, members);
         add(member.where,
-            quoted(member.text) + " in group " + quoted(name) + " is neither a peer nor a group",
+            quote(member.text) + " in group " + quote(name) + " is neither a peer nor a group",
             near ? "did you mean \"" + *near + "\"?" : "");
       }
     }
@@ -207,12 +208,12 @@ class Checker {
     for (const LanConfig& lan : draft_.config.lans) {
       // A LAN whose prefix is everything, or could not be read, has been complained about.
       if (lan.prefix.length == 0 || !prefix.overlaps(lan.prefix)) continue;
-      add(where, "address " + quoted(prefix.text()) + " overlaps LAN " + quoted(lan.name) + " (" +
+      add(where, "address " + quote(prefix.text()) + " overlaps LAN " + quote(lan.name) + " (" +
                      lan.prefix.text() + ")");
     }
     for (const Prefix& address : draft_.config.node.addresses) {
       if (prefix != Prefix::host(address.address)) continue;
-      add(where, "address " + quoted(prefix.text()) + " is this gateway's own");
+      add(where, "address " + quote(prefix.text()) + " is this gateway's own");
     }
   }
 
@@ -221,7 +222,7 @@ class Checker {
       const IpProto proto = rule.protos[i];
       if (proto == IpProto::kTcp || proto == IpProto::kUdp || proto == IpProto::kSctp) continue;
       add(at(rule.where, marks.protos[i]),
-          "proto " + quoted(name_of(proto)) + " has no ports, but this rule names some",
+          "proto " + quote(name_of(proto)) + " has no ports, but this rule names some",
           "ports go with tcp, udp and sctp; write a second rule");
     }
     if (rule.not_before && rule.not_after && *rule.not_before >= *rule.not_after) {
@@ -242,7 +243,7 @@ class Checker {
       const std::string name = next.substr(kGroup.size());
       if (name == group) {
         return add(member.where,
-                   "group " + quoted(group) + " contains itself through " + quoted(member.text));
+                   "group " + quote(group) + " contains itself through " + quote(member.text));
       }
       const auto list = draft_.config.groups.find(name);
       if (list == draft_.config.groups.end()) continue;

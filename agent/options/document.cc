@@ -10,6 +10,8 @@
 #include <optional>
 #include <streambuf>
 
+#include "agent/base/text.h"
+
 namespace sallyport::options {
 namespace {
 
@@ -33,42 +35,14 @@ class ViewBuffer : public std::streambuf {
   }
 };
 
-/// Length of the well-formed UTF-8 sequence at the start of `text`; 0: there is none.
-/// Source: RFC 3629 4.
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) {
-    return i < text.size() ? static_cast<uint8_t>(text[i]) : uint8_t{0};
-  };
-  const auto tail = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-  const uint8_t first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return tail(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    const bool overlong = first == 0xe0 && byte(1) < 0xa0;
-    const bool surrogate = first == 0xed && byte(1) > 0x9f;
-    return tail(1) && tail(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool overlong = first == 0xf0 && byte(1) < 0x90;
-    const bool beyond = first == 0xf4 && byte(1) > 0x8f;
-    return tail(1) && tail(2) && tail(3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
-
-bool is_control(std::string_view sequence) {
-  const auto first = static_cast<uint8_t>(sequence[0]);
-  if (sequence.size() == 2) return first == 0xc2 && static_cast<uint8_t>(sequence[1]) < 0xa0;  // C1
-  return first == 0x7f || (first < 0x20 && first != '\t' && first != '\n' && first != '\r');
-}
-
 /// The first byte that is not text, if there is one.
 std::optional<std::pair<Mark, std::string>> find_bad_byte(std::string_view text) {
   Mark at{1, 1};
   while (!text.empty()) {
     const size_t length = utf8_length(text);
     if (length == 0) return {{at, "this byte is not UTF-8"}};
-    if (is_control(text.substr(0, length))) {
+    const bool blank = text[0] == '\t' || text[0] == '\n' || text[0] == '\r';
+    if (!blank && is_control(text.substr(0, length))) {
       return {{at, "this control character is not allowed in text"}};
     }
     at = text[0] == '\n' ? Mark{at.line + 1, 1}
@@ -182,7 +156,7 @@ class Builder : public YAML::EventHandler {
   void check_tag(const YAML::Mark& mark, const std::string& tag) {
     // "?" is plain and "!" is quoted text; anything else was written by hand.
     if (tag.empty() || tag == "?" || tag == "!") return;
-    complain(mark_of(mark), "tags are not understood: " + quoted(tag));
+    complain(mark_of(mark), "tags are not understood: " + quote(tag));
   }
 
   void open(Node::Type type, const YAML::Mark& mark, const std::string& tag,
@@ -243,32 +217,6 @@ class Builder : public YAML::EventHandler {
 };
 
 }  // namespace
-
-std::string quoted(std::string_view text) {
-  constexpr size_t kShown = 60;
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string out = "\"";
-  size_t shown = 0;
-  while (shown < text.size() && shown < kShown) {
-    const auto rest = text.substr(shown);
-    const size_t length = utf8_length(rest);
-    const size_t taken = length == 0 ? 1 : length;
-    if (length == 0 || is_control(rest.substr(0, length)) || rest[0] == '\n' || rest[0] == '\r' ||
-        rest[0] == '\t') {
-      for (const char c : rest.substr(0, taken)) {
-        const auto byte = static_cast<uint8_t>(c);
-        out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
-      }
-    } else {
-      if (rest[0] == '"' || rest[0] == '\\') out += '\\';
-      out += rest.substr(0, taken);
-    }
-    shown += taken;
-  }
-  out += '"';
-  if (shown < text.size()) out += "...";
-  return out;
-}
 
 Result<Node, InputError> parse_document(std::string_view text, const std::string& file) {
   const auto refuse = [&](Mark mark, std::string message, std::string hint = {}) {

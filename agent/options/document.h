@@ -45,7 +45,4 @@ constexpr size_t kMaxDepth = 16;
 /// a second document, tags, and keys that are not plain text. `file` is for the error only.
 Result<Node, InputError> parse_document(std::string_view text, const std::string& file);
 
-/// As people may see it: in double quotes, control characters escaped, cut after 60 bytes.
-std::string quoted(std::string_view text);
-
 }  // namespace sallyport::options

@@ -15,6 +15,7 @@
 #include <stdexcept>
 
 #include "agent/base/fd.h"
+#include "agent/base/text.h"
 #include "agent/options/document.h"
 
 namespace sallyport::options {
@@ -71,7 +72,7 @@ Result<std::optional<std::string>, std::string> read_secret(const std::string& p
   if (text) return std::optional(std::move(text).value());
   const Unreadable& error = text.error();
   if (error.number == ENOENT) return std::optional<std::string>{};
-  return Fail{"cannot read " + quoted(path) + ": " + error.text() +
+  return Fail{"cannot read " + quote(path) + ": " + error.text() +
               (error.remedy.empty() ? "" : "\n" + error.remedy)};
 }
 

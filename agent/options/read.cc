@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/base/text.h"
 #include "agent/model/nearest.h"
 #include "agent/options/bind.h"
 #include "agent/options/check.h"
@@ -69,7 +70,7 @@ class Reader {
       if (entry.key == "peers" || entry.key == "version") {
         read_value(*find_option(entry.key), entry, entry.key == "peers" ? "peers[]" : "version");
       } else {
-        add(entry.mark, "key " + quoted(entry.key) + " is not read here",
+        add(entry.mark, "key " + quote(entry.key) + " is not read here",
             "a file in peers.d holds one peer, or peers: [...]");
       }
     }
@@ -82,7 +83,7 @@ class Reader {
   void wrong_type(Mark mark, const std::string& what, const std::string& expected,
                   const Node& found) {
     const std::string value =
-        found.type == Node::Type::kScalar ? quoted(found.text) : kind_of(found);
+        found.type == Node::Type::kScalar ? quote(found.text) : kind_of(found);
     add(mark, what + " is " + value + ", expected " + expected);
   }
 
@@ -97,13 +98,13 @@ class Reader {
       }
       const auto before = std::ranges::find(seen, *option, &std::pair<const Option*, Mark>::first);
       if (before != seen.end()) {
-        add(entry.mark, "key " + quoted(entry.key) + " is given twice",
+        add(entry.mark, "key " + quote(entry.key) + " is given twice",
             "first in line " + std::to_string(before->second.line));
         continue;
       }
       seen.emplace_back(*option, entry.mark);
       if ((*option)->since == Since::kLater) {
-        add(entry.mark, "key " + quoted(entry.key) + " is not in this version");
+        add(entry.mark, "key " + quote(entry.key) + " is not in this version");
         continue;
       }
       read_value(**option, entry, child_path(path, **option));
@@ -143,7 +144,7 @@ class Reader {
         }
       }
     }
-    add(entry.mark, "unknown key " + quoted(entry.key) + (path.empty() ? "" : " in " + path),
+    add(entry.mark, "unknown key " + quote(entry.key) + (path.empty() ? "" : " in " + path),
         std::move(hint));
   }
 
@@ -217,13 +218,13 @@ class Reader {
     const Option& item = *children(option.path).front();
     for (const auto& entry : node.entries) {
       if (!is_label(entry.key)) {
-        add(entry.mark, "name " + quoted(entry.key) + " is not good, expected " +
+        add(entry.mark, "name " + quote(entry.key) + " is not good, expected " +
                             expected_text({.path = {}, .kind = Kind::kLabel}));
         continue;
       }
       const auto [known, fresh] = draft_.groups.emplace(entry.key, draft_.at(entry.mark));
       if (!fresh) {
-        add(entry.mark, "group " + quoted(entry.key) + " is given twice",
+        add(entry.mark, "group " + quote(entry.key) + " is given twice",
             "first in line " + std::to_string(known->second.line));
         continue;
       }
@@ -241,7 +242,7 @@ class Reader {
     auto value = parse_scalar(option, node.text);
     if (!value) {
       // A secret that is nearly right is still nearly a secret.
-      const std::string shown = option.kind == Kind::kSecret ? "not understood" : quoted(node.text);
+      const std::string shown = option.kind == Kind::kSecret ? "not understood" : quote(node.text);
       return add(mark, key + " is " + shown + ", expected " + expected_text(option),
                  std::move(value).error().hint);
     }
@@ -272,13 +273,13 @@ class Reader {
     if (!*text) {
       // The agent makes its own key, and nobody else's.
       if (option.path == "node.private_key") return true;
-      add(mark, key + ": there is no file " + quoted(secret.file));
+      add(mark, key + ": there is no file " + quote(secret.file));
       return false;
     }
     secret.key = PresharedKey::parse(without_ends(**text));
     explicit_bzero((*text)->data(), (*text)->size());
     if (!secret.key) {
-      add(mark, key + ": the file " + quoted(secret.file) +
+      add(mark, key + ": the file " + quote(secret.file) +
                     " holds no WireGuard key, expected 44 characters of base64");
     }
     return secret.key.has_value();
@@ -291,7 +292,7 @@ class Reader {
     std::string hint = near ? "did you mean \"" + *near + "\"?" : "";
     if (zones_.empty()) hint = "this machine has no time zones: install tzdata";
     add(mark,
-        key + " is " + quoted(window.text) + ", but there is no time zone " + quoted(window.zone),
+        key + " is " + quote(window.text) + ", but there is no time zone " + quote(window.zone),
         std::move(hint));
     return false;
   }

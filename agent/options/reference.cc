@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "agent/base/text.h"
 #include "agent/model/nearest.h"
-#include "agent/options/document.h"
 #include "agent/options/table.h"
 
 namespace sallyport::options {
@@ -164,7 +164,7 @@ Result<std::string, std::string> help_for(std::string_view path) {
     std::vector<std::string> known;
     for (const Option& each : kOptions) known.push_back(plain(each.path));
     const auto near = nearest(plain(path), known);
-    return Fail{"there is no key " + quoted(path) +
+    return Fail{"there is no key " + quote(path) +
                 (near ? ", did you mean \"" + *near + "\"?" : "")};
   }
   std::string out = std::string(option->path) + ": " + type_text(*option);

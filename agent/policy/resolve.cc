@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/base/text.h"
 #include "agent/model/nearest.h"
 #include "agent/policy/ownership.h"
 #include "agent/policy/schedule.h"
@@ -19,8 +20,6 @@ enum class Purpose : uint8_t { kRules, kCeiling };
 using Ranges = std::vector<IpRange>;
 
 void add(Ranges& to, const Ranges& more) { to.insert(to.end(), more.begin(), more.end()); }
-
-std::string quoted(const std::string& text) { return "'" + text + "'"; }
 
 class Resolver {
  public:
@@ -118,7 +117,7 @@ class Resolver {
     rule.when = written.when;
     rule.not_before = written.not_before;
     rule.not_after = written.not_after;
-    if (written.id == kOwnRuleId) complain(written.where, quoted(written.id) + " is a reserved id");
+    if (written.id == kOwnRuleId) complain(written.where, quote(written.id) + " is a reserved id");
     for (const TimeWindow& window : written.when) check_zone(window, written.where);
     return rule;
   }
@@ -196,7 +195,7 @@ class Resolver {
       known.reserve(config_.groups.size());
       for (const auto& [group, members] : config_.groups) known.push_back(group);
       const auto near = nearest(wanted, known);
-      complain(name.where, "there is no group " + quoted(wanted),
+      complain(name.where, "there is no group " + quote(wanted),
                near ? "did you mean 'group:" + *near + "'?" : "");
       return {};
     }
@@ -204,7 +203,7 @@ class Resolver {
     for (const Name& member : found->second) {
       const auto peer = peer_.find(member.text);
       if (peer == peer_.end()) {
-        complain(member.where, quoted(member.text) + " in group '" + wanted + "' is no peer",
+        complain(member.where, quote(member.text) + " in group '" + wanted + "' is no peer",
                  suggestion(member.text, peer_names()));
         continue;
       }
@@ -215,10 +214,10 @@ class Resolver {
 
   Ranges tag(const Name& name, Purpose purpose) {
     if (purpose == Purpose::kCeiling) {
-      complain(name.where, quoted(name.text) + ": tags are the control server's own claims",
+      complain(name.where, quote(name.text) + ": tags are the control server's own claims",
                "a ceiling names addresses, prefixes, LANs, exit, self, * and peers");
     } else {
-      complain(name.where, quoted(name.text) + ": tags are not in this version");
+      complain(name.where, quote(name.text) + ": tags are not in this version");
     }
     return {};
   }
@@ -226,7 +225,7 @@ class Resolver {
   Ranges unknown(const Name& name) {
     const std::string& text = name.text;
     if (const auto prefix = Prefix::parse(text); prefix && prefix->has_host_bits()) {
-      complain(name.where, quoted(text) + " has host bits set",
+      complain(name.where, quote(text) + " has host bits set",
                "write " + prefix->masked().text() + " or " + prefix->address.text());
       return {};
     }
@@ -235,7 +234,7 @@ class Resolver {
     for (const auto& [group, members] : config_.groups) known.push_back("group:" + group);
     known.insert(known.end(), {"lan", "exit", "self"});
     complain(name.where,
-             quoted(text) + " is no peer, LAN, group, address, prefix or range of addresses",
+             quote(text) + " is no peer, LAN, group, address, prefix or range of addresses",
              suggestion(text, known));
     return {};
   }
@@ -249,12 +248,12 @@ class Resolver {
 
   static std::string suggestion(const std::string& text, const std::vector<std::string>& known) {
     const auto near = nearest(text, known);
-    return near ? "did you mean " + quoted(*near) + "?" : "";
+    return near ? "did you mean " + quote(*near) + "?" : "";
   }
 
   void check_zone(const TimeWindow& window, const Position& where) {
     if (is_known_zone(window.zone)) return;
-    complain(where, quoted(window.zone) + " is no time zone that this system knows",
+    complain(where, quote(window.zone) + " is no time zone that this system knows",
              suggestion(window.zone, known_zones()));
   }
 

@@ -173,6 +173,8 @@ Net::~Net() {
 std::string Net::add(const std::string& host) {
   const std::string name = prefix_ + host;
   sh("ip netns add " + name + " && ip -n " + name + " link set lo up");
+  // Link-local addresses would else arrive a second or two later, in the middle of a scene.
+  sh("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0", name);
   names_.push_back(name);
   return name;
 }

@@ -6,27 +6,6 @@
 namespace sallyport::cli {
 namespace {
 
-TEST(cli_terminal, control_characters_of_strangers_are_escaped) {
-  struct Row {
-    std::string_view in, out;
-  };
-  const Row rows[] = {
-      {"laptop", "laptop"},
-      {"", ""},
-      {"a\x1b[2Jb", "a\\x1b[2Jb"},
-      {"two\nlines", "two\\x0alines"},
-      {"\x7f", "\\x7f"},
-      {std::string_view("\0", 1), "\\x00"},
-      {"\xc2\x9b[31m", "\\xc2\\x9b[31m"},  // CSI of C1
-      {"\x9b[31m", "\\x9b[31m"},           // the same on an 8-bit terminal
-      {"a\xe2\x82", "a\\xe2\\x82"},        // cut short
-      {"\xff", "\\xff"},
-      {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"},
-      {"Zoë→東京", "Zoë→東京"},
-  };
-  for (const Row& row : rows) EXPECT_EQ(printable(row.in), row.out);
-}
-
 TEST(cli_terminal, bytes_have_units) {
   struct Row {
     uint64_t in;
