@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "agent/model/tailnet_keys.h"
+
 namespace sallyport {
 namespace {
 
@@ -39,6 +41,8 @@ Raw random32() {
   return out;
 }
 
+}  // namespace
+
 PrivateKey clamped(Raw raw) {
   raw[0] &= 248;
   raw[31] = static_cast<uint8_t>((raw[31] & 127) | 64);
@@ -46,8 +50,6 @@ PrivateKey clamped(Raw raw) {
   explicit_bzero(raw.data(), raw.size());
   return out;
 }
-
-}  // namespace
 
 std::optional<PublicKey> PublicKey::parse(std::string_view base64) {
   const auto raw = decode(base64);
