@@ -45,7 +45,8 @@ std::string program(const std::string& name) {
   return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
 }
 
-Gateway::Gateway(const std::string& netns, const std::string& dir) : netns_(netns), dir_(dir) {
+Gateway::Gateway(const std::string& netns, const std::string& dir)
+    : netns_(netns), dir_(dir), wireguard_(rung().wireguard_in(netns)) {
   std::filesystem::create_directories(dir_ + "/state");
   std::filesystem::create_directories(dir_ + "/run");
 }
@@ -59,7 +60,7 @@ bool Gateway::start(std::chrono::milliseconds limit) {
   std::filesystem::remove(file("run/agent.ready"));
   agent_ = std::make_unique<Process>(
       std::vector<std::string>{
-          programs.empty() ? program("sallyport-agent") : programs + "/sallyport-agent", "--config",
+          programs.empty() ? program(rung().agent()) : programs + "/" + rung().agent(), "--config",
           file("config.yaml"), "--state", file("state"), "--run", file("run"), "--node-user",
           "65534"},
       netns_, file("agent.log"));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/support/scene/net.h"
+#include "tests/support/scene/rung.h"
 
 namespace sallyport::scene {
 
@@ -54,6 +55,7 @@ class Gateway {
  private:
   std::string netns_;
   std::string dir_;
+  std::unique_ptr<Kept> wireguard_;
   std::unique_ptr<Process> agent_;
 };
 

@@ -80,11 +80,12 @@ void Office::connect(const std::string& netns, const KeyPair& keys, const std::s
                      const std::string& v6) {
   const std::string file = net.dir() + "/" + netns + ".key";
   std::ofstream(file) << keys.secret;
-  net.ip(netns, "link add wg0 type wireguard");
-  sh("wg set wg0 private-key " + file + " peer '" + gateway->public_key() +
-         "' endpoint 198.51.100.1:" + std::to_string(gateway->wg_port()) +
-         " allowed-ips 0.0.0.0/0,::/0",
-     netns);
+  tunnels_.push_back(
+      rung().make_tunnel({.netns = netns,
+                          .device = "wg0",
+                          .secret_file = file,
+                          .peer_key = gateway->public_key(),
+                          .peer_endpoint = "198.51.100.1:" + std::to_string(gateway->wg_port())}));
   net.ip(netns, "addr add " + v4 + "/32 dev wg0\naddr add " + v6 +
                     "/128 dev wg0 nodad\nlink set wg0 mtu 1420 up\n"
                     "route add 100.64.0.0/24 dev wg0\nroute add 10.0.0.0/24 dev wg0\n"

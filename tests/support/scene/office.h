@@ -10,10 +10,13 @@
 ///       fd77::2                          fd77::1/64
 #pragma once
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/scene/gateway.h"
 #include "tests/support/scene/net.h"
+#include "tests/support/scene/rung.h"
 #include "tests/support/scene/traffic.h"
 
 namespace sallyport::scene {
@@ -61,6 +64,8 @@ class Office {
  private:
   void connect(const std::string& netns, const KeyPair& keys, const std::string& v4,
                const std::string& v6);
+
+  std::vector<std::unique_ptr<Kept>> tunnels_;
 };
 
 }  // namespace sallyport::scene

@@ -19,7 +19,7 @@ void for_both(const std::function<void(const Side&)>& scene) {
   }
 }
 
-TEST(lab_lan, tcp) {
+SCENE(lan, tcp) {
   Office office("lan-tcp");
   const EchoServer v4(office.server, kV4.server), v6(office.server, kV6.server);
   office.up("  - {id: web, from: [laptop], to: [lan], proto: [tcp], ports: [" + ports(v4.port()) +
@@ -40,7 +40,7 @@ TEST(lab_lan, tcp) {
   });
 }
 
-TEST(lab_lan, udp) {
+SCENE(lan, udp) {
   Office office("lan-udp");
   const EchoServer v4(office.server, kV4.server), v6(office.server, kV6.server);
   office.up("  - {id: dns, from: [laptop], to: [lan], proto: [udp], ports: [" + ports(v4.port()) +
@@ -62,7 +62,7 @@ TEST(lab_lan, udp) {
   });
 }
 
-TEST(lab_lan, ping) {
+SCENE(lan, ping) {
   Office office("lan-ping");
   office.up("  - {id: echo, from: [laptop], to: [lan], proto: [icmp, icmpv6]}");
   for_both([&](const Side& side) {
@@ -74,7 +74,7 @@ TEST(lab_lan, ping) {
   });
 }
 
-TEST(lab_lan, denied) {
+SCENE(lan, denied) {
   Office office("lan-denied");
   const EchoServer v4(office.server, kV4.server), v6(office.server, kV6.server);
   const EchoServer closed4(office.server, kV4.server), closed6(office.server, kV6.server);
@@ -119,7 +119,7 @@ TEST(lab_lan, denied) {
   });
 }
 
-TEST(lab_lan, to_peer) {
+SCENE(lan, to_peer) {
   Office office("lan-to-peer");
   // A server on the laptop that the LAN may reach, and a second port that it may not.
   office.up(
@@ -157,10 +157,10 @@ void snat_scene(bool on) {
     EXPECT_EQ(server.last_client(), expected);
   });
 }
-TEST(lab_lan, snat_on) { snat_scene(true); }
-TEST(lab_lan, snat_off) { snat_scene(false); }
+SCENE(lan, snat_on) { snat_scene(true); }
+SCENE(lan, snat_off) { snat_scene(false); }
 
-TEST(lab_lan, frag) {
+SCENE(lan, frag) {
   Office office("lan-frag");
   const EchoServer v4(office.server, kV4.server), v6(office.server, kV6.server);
   office.up("  - {id: udp, from: [laptop], to: [lan], proto: [udp], ports: [" + ports(v4.port()) +

@@ -27,7 +27,7 @@ bool reaches(const Office& office, const Side& side, const EchoServer& server) {
 }
 
 // A LAN host that claims the laptop's address gets nothing to the gateway or beyond it.
-TEST(lab_spoof, lan) {
+SCENE(spoof, lan) {
   for_both([](const Side& side) {
     Office office(std::string("spoof-lan-") + side.name);
     const EchoServer server(office.server, side.server);
@@ -54,7 +54,7 @@ TEST(lab_spoof, lan) {
 }
 
 // The same from the internet; and a WAN whose own subnet lies in 100.64/10 works.
-TEST(lab_spoof, wan) {
+SCENE(spoof, wan) {
   Office office("spoof-wan");
   office.net.ip(office.gw, "addr add 100.64.77.1/24 dev wan0");
   office.net.ip(office.inet, "addr add 100.64.77.2/24 dev gw0\naddr add 100.64.0.2/32 dev lo");
@@ -93,7 +93,7 @@ TEST(lab_spoof, wan) {
   EXPECT_TRUE(reaches(office, kV4, v4));
 }
 
-TEST(lab_rpfilter, strict) {
+SCENE(rpfilter, strict) {
   Office office("rpfilter");
   const EchoServer v4(office.server, kV4.server), v6(office.server, kV6.server);
   sh("sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1 "
@@ -134,7 +134,7 @@ std::string bpf_state() {
       .out;
 }
 
-TEST(lab_down, clean) {
+SCENE(down, clean) {
   Office office("down");
   const EchoServer v4(office.server, kV4.server);
   // Modules stay loaded, and bring sysctls of their own: that is no change of ours.
@@ -159,7 +159,7 @@ TEST(lab_down, clean) {
   EXPECT_TRUE(eventually([&] { return reaches(office, kV4, v4); })) << office.gateway->dump();
 }
 
-TEST(lab_foreign, repair) {
+SCENE(foreign, repair) {
   Office office("repair");
   const EchoServer v4(office.server, kV4.server), v6(office.server, kV6.server);
   office.up(kAll);
@@ -185,7 +185,7 @@ TEST(lab_foreign, repair) {
   EXPECT_TRUE(reaches(office, kV6, v6)) << office.gateway->dump();
 }
 
-TEST(lab_firewall, beside) {
+SCENE(firewall, beside) {
   Office office("firewall");
   const EchoServer v4(office.server, kV4.server);
   // As Docker leaves a host.

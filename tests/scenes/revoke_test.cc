@@ -48,7 +48,7 @@ void for_both(const std::function<void(const Side&)>& scene) {
   }
 }
 
-TEST(lab_revoke, stream) {
+SCENE(revoke, stream) {
   for_both([](const Side& side) {
     Office office(std::string("revoke-") + side.name);
     const EchoServer tcp(office.server, side.server, kTaken + 100);
@@ -74,7 +74,7 @@ TEST(lab_revoke, stream) {
   });
 }
 
-TEST(lab_revoke, resurrect) {
+SCENE(revoke, resurrect) {
   for_both([](const Side& side) {
     Office office(std::string("resurrect-") + side.name);
     const std::string short_timeouts = "dataplane: {timeouts: {udp: 2s}}\n";
@@ -108,7 +108,7 @@ std::string utc(std::chrono::system_clock::time_point when) {
   return out.data();
 }
 
-TEST(lab_revoke, deadline) {
+SCENE(revoke, deadline) {
   Office office("deadline");
   office.up(rule("taken", kTaken) + rule("kept", kKept));
   Stream taken(ends(office, kV4, kTaken), 200, 0);
@@ -140,7 +140,7 @@ TEST(lab_revoke, deadline) {
   expect_lossless(office, kept);
 }
 
-TEST(lab_allow, next_packet) {
+SCENE(allow, next_packet) {
   for_both([](const Side& side) {
     Office office(std::string("allow-") + side.name);
     office.up(rule("kept", kKept));
@@ -160,7 +160,7 @@ TEST(lab_allow, next_packet) {
   });
 }
 
-TEST(lab_agent, kill9) {
+SCENE(agent, kill9) {
   Office office("kill9");
   office.up(rule("kept", kKept));
   Stream v4(ends(office, kV4, kKept));
@@ -187,7 +187,7 @@ TEST(lab_agent, kill9) {
   expect_lossless(office, v6);
 }
 
-TEST(lab_agent, reload) {
+SCENE(agent, reload) {
   Office office("reload");
   const EchoServer tcp4(office.server, kV4.server, kKept + 10);
   office.up(rule("kept", kKept) + rule("tcp", tcp4.port()));
@@ -221,7 +221,7 @@ TEST(lab_agent, reload) {
   expect_lossless(office, v6);
 }
 
-TEST(lab_agent, upgrade) {
+SCENE(agent, upgrade) {
   Office office("upgrade");
   office.up(rule("kept", kKept));
   Stream v4(ends(office, kV4, kKept));
@@ -233,7 +233,7 @@ TEST(lab_agent, upgrade) {
   // other.
   const std::string copies = office.net.dir() + "/next";
   std::filesystem::create_directories(copies);
-  for (const char* name : {"sallyport-agent", "sallyport-node"}) {
+  for (const std::string& name : {rung().agent(), std::string("sallyport-node")}) {
     std::filesystem::copy_file(program(name), copies + "/" + name);
   }
   EXPECT_EQ(office.gateway->stop(), 0);

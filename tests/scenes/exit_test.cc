@@ -16,13 +16,14 @@ constexpr std::chrono::milliseconds kSilence = 1500ms;
 // What the laptop itself sends to the gateway's WAN address goes through the tunnel; WireGuard's
 // own packets carry a mark and take the old way.
 void send_gateway_address_through_the_tunnel(const Office& office) {
-  sh("wg set wg0 fwmark 1 && ip rule add fwmark 1 lookup main pref 100 && "
+  rung().mark_own_packets(office.laptop, "wg0", 1);
+  sh("ip rule add fwmark 1 lookup main pref 100 && "
      "ip rule add to 198.51.100.1 lookup 77 pref 101 && ip route add default dev wg0 table 77",
      office.laptop);
 }
 
 // IPv4 leaves behind the gateway's WAN address.
-TEST(lab_exit, tcp) {
+SCENE(exit, tcp) {
   Office office("exit-tcp");
   const EchoServer outside(office.inet, kV4.internet), outside6(office.inet, kV6.internet);
   // A host with a private address that the WAN side could reach.
@@ -50,7 +51,7 @@ TEST(lab_exit, tcp) {
   EXPECT_EQ(tcp_connect(office.laptop, kV4.internet, outside.port()).error, 0);
 }
 
-TEST(lab_exit, udp) {
+SCENE(exit, udp) {
   Office office("exit-udp");
   const EchoServer outside(office.inet, kV4.internet), outside6(office.inet, kV6.internet);
   office.up("  - {id: out, from: [laptop], to: [exit], proto: [udp]}",
@@ -77,7 +78,7 @@ TEST(lab_exit, udp) {
   EXPECT_EQ(office.gateway->verdicts("exit_local"), before + 1);
 }
 
-TEST(lab_site, to_site) {
+SCENE(site, to_site) {
   Office office("site");
   Net& net = office.net;
   const std::string gw2 = net.add("gw2");
