@@ -13,7 +13,7 @@ SUFFIXES = (".cc", ".h", ".c")
 DECIDING = {"model", "wire", "policy", "node", "guard", "coordinator", "relay"}
 # It opens the configuration's files and decides what they say, but it too stays off sockets.
 READING = {"options"}
-EDGE = {"io", "netlink", "kmod_glue", "drive_agent", "drive_node"}
+EDGE = {"io", "io_tls", "netlink", "kmod_glue", "drive_agent", "drive_node"}
 # <arpa/inet.h> is not among them: inet_pton only turns text into bytes.
 FORBIDDEN_HEADER = re.compile(r"^(linux|sys|net|netinet|asm)/|^(unistd|fcntl|poll|ifaddrs|netdb)\.h$")
 CLOCK = re.compile(r"::now\(|\b(clock_gettime|gettimeofday|timespec_get)\(|\btime\((NULL|nullptr|0)\)")
