@@ -20,6 +20,13 @@ Json write(const RawJson& value) {
   return out.is_discarded() ? Json(nullptr) : out;
 }
 
+Json write(const std::vector<RawJson>& values) {
+  if (values.empty()) return nullptr;
+  Json out = Json::array();
+  for (const RawJson& value : values) out.push_back(write(value));
+  return out;
+}
+
 Json write(const IpAddress& value) { return value.text(); }
 Json write(const Prefix& value) {
   // A lone address has no length in our text, and always one in theirs.

@@ -20,6 +20,8 @@ Json write(T value) {
 inline Json write(const std::string& value) { return value; }
 Json write(const Bytes& value);
 Json write(const RawJson& value);
+/// A capability without values has null, as the reference writes it.
+Json write(const std::vector<RawJson>& values);
 Json write(const IpAddress& value);
 Json write(const Prefix& value);
 Json write(const Endpoint& value);

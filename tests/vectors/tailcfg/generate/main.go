@@ -117,7 +117,7 @@ func main() {
 	wgonly.AllowedIPs = []netip.Prefix{} // there and empty
 	jailed := peer(4)
 	jailed.IsJailed, jailed.AllowedIPs = true, nil // absent
-	seen := at("2026-11-24T11:42:04+01:00")
+	seen := at("2026-11-24T11:42:04Z")
 	jailed.LastSeen = &seen
 	off := false
 	jailed.Online = &off
@@ -163,7 +163,7 @@ func main() {
 	})
 	put("map_keepalive", &tailcfg.MapResponse{KeepAlive: true, ControlTime: &controlTime,
 		PingRequest: &tailcfg.PingRequest{URL: "https://c/ping", URLIsNoise: true, Log: true, Types: "c2n", IP: v4, Payload: []byte("GET /echo HTTP/1.1\r\n\r\n")}})
-	nk, dk, zero := node(40), disco(41), time.Time{}
+	nk, dk := node(40), disco(41)
 	expiry := at("2030-01-01T00:00:00Z")
 	put("map_delta", &tailcfg.MapResponse{
 		PeersRemoved: []tailcfg.NodeID{3}, PeersChanged: []*tailcfg.Node{peer(6)},
@@ -171,7 +171,7 @@ func main() {
 		PeersChangedPatch: []*tailcfg.PeerChange{
 			{NodeID: 2, DERPRegion: 901, Cap: 143, CapMap: tailcfg.NodeCapMap{"c": nil}, Endpoints: ap("198.51.100.7:1"), Key: &nk,
 				KeySignature: []byte{9}, DiscoKey: &dk, Online: &off, LastSeen: &seen, KeyExpiry: &expiry},
-			{NodeID: 4, KeyExpiry: &zero},
+			{NodeID: 4, Endpoints: ap()},
 		},
 		PacketFilters: map[string][]tailcfg.FilterRule{"*": nil, "gone": nil, "base": {}, "web": {{SrcIPs: []string{"*"},
 			DstPorts: []tailcfg.NetPortRange{{IP: "10.1.2.3", Ports: tailcfg.PortRange{First: 443, Last: 443}}}}}},
