@@ -4,54 +4,9 @@
 ///
 /// This runs on each packet that the box receives, so what passes is counted nowhere: the port's
 /// own statistics have it. One policy lookup on a LAN, two on a WAN.
-#include <linux/if_ether.h>
-#include <linux/pkt_cls.h>
+#include "bpf/lib/demux.h"
 
-#include "bpf/lib/count.h"
-
-#define NEXT	   (-1) /* TCX_NEXT, and to clsact TC_ACT_UNSPEC */
-#define VLAN_ID	   0x0fff
-#define MOST_L2_L3 (ETH_HLEN + sizeof(struct ipv6hdr))
-
-/// From the IP header on, wherever it begins: the kernel has found it before this program runs,
-/// with a link header in front of it (Ethernet) or without (tun, ppp). It reads linear data only,
-/// and a driver may have left the headers in a page: then they are fetched. 0: read.
-static __always_inline long load_from_ip(struct __sk_buff *skb, __u32 at, void *to, __u32 bytes)
-{
-	if (bpf_skb_load_bytes_relative(skb, at, to, bytes, BPF_HDR_START_NET) == 0)
-		return 0;
-	if (bpf_skb_pull_data(skb, skb->len < MOST_L2_L3 ? skb->len : MOST_L2_L3))
-		return -1;
-	return bpf_skb_load_bytes_relative(skb, at, to, bytes, BPF_HDR_START_NET);
-}
-
-/// Addresses, protocol and length. False: it ends within its header.
-static __always_inline bool read_header(struct __sk_buff *skb, bool v6, struct packet *p)
-{
-	__builtin_memset(p, 0, sizeof(*p));
-	if (v6) {
-		struct ipv6hdr ip;
-		if (load_from_ip(skb, 0, &ip, sizeof(ip)))
-			return false;
-		p->v6 = 1;
-		p->proto = ip.nexthdr;
-		p->l4 = sizeof(ip);
-		p->length = sizeof(ip) + bpf_ntohs(ip.payload_len);
-		__builtin_memcpy(&p->src, &ip.saddr, 16);
-		__builtin_memcpy(&p->dst, &ip.daddr, 16);
-		return true;
-	}
-	struct iphdr ip;
-	if (load_from_ip(skb, 0, &ip, sizeof(ip)))
-		return false;
-	p->proto = ip.protocol;
-	p->l4 = ip.ihl * 4u;
-	p->length = bpf_ntohs(ip.tot_len);
-	p->src = address_v4(ip.saddr);
-	p->dst = address_v4(ip.daddr);
-	parse_v4_fragment(p, &ip);
-	return true;
-}
+#define VLAN_ID 0x0fff
 
 /// fe80::/10 and 169.254.0.0/16 mean another host on each link, and the tunnel carries none: the
 /// provider's router may well be fe80::1, as we are on the LAN.
@@ -131,6 +86,12 @@ int port_in(struct __sk_buff *skb)
 	const bool v6 = skb->protocol == bpf_htons(ETH_P_IPV6);
 	if (!v6 && skb->protocol != bpf_htons(ETH_P_IP))
 		return NEXT;
+	/* Our own, a peer's packet that came by a relay. No wire gives a packet a mark. */
+	if (skb->mark & lookalike_mark) {
+		skb->mark &= ~lookalike_mark;
+		count_path(skb, SP_PATH_PINNED_SEEN);
+		return NEXT;
+	}
 	/* It is the VLAN's, which is a port of its own and may have another role than its carrier.
 	 */
 	if (skb->vlan_present && skb->vlan_tci & VLAN_ID)
@@ -140,9 +101,42 @@ int port_in(struct __sk_buff *skb)
 	else
 		j.verdict =
 		    SP_DROP_TOO_SHORT; /* as the stack would: what cannot be read, cannot pass */
-	if (j.verdict <= SP_LAST_ALLOW)
-		return NEXT;
+	if (j.verdict <= SP_LAST_ALLOW) {
+		const int way = demux(skb, &p, &j);
+		if (way != TC_ACT_SHOT)
+			return way;
+	}
 	return drop(skb, &p, &j);
+}
+
+SEC("tc")
+int port_out(struct __sk_buff *skb)
+{
+	const struct sp_path_settings *s = path_settings();
+	if (!s || !s->own_mark || (skb->mark & s->own_mark_mask) != s->own_mark)
+		return NEXT;
+	const bool v6 = skb->protocol == bpf_htons(ETH_P_IPV6);
+	if (v6 || skb->protocol == bpf_htons(ETH_P_IP))
+		leave(skb, s, v6);
+	return NEXT;
+}
+
+SEC("tc")
+int loopback_out(struct __sk_buff *skb)
+{
+	struct relayed r;
+	if (skb->protocol != bpf_htons(ETH_P_IP))
+		return NEXT;
+	const struct sp_pin *pin = find_pin(skb, &r);
+	if (!pin)
+		return NEXT;
+	if (!look_direct(skb, &r, pin)) {
+		count_path(skb, SP_PATH_UNREADABLE);
+		return TC_ACT_SHOT; /* half changed */
+	}
+	skb->mark = lookalike_mark;
+	count_path(skb, SP_PATH_PINNED);
+	return (int)ENTERS(pin->ifindex);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

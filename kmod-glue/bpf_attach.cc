@@ -49,6 +49,8 @@ constexpr std::array kHookNames{
     HookName{Hook::kTailnetIn, "tailnet_in", true},
     HookName{Hook::kTailnetOut, "tailnet_out", false},
     HookName{Hook::kPortIn, "port_in", true},
+    HookName{Hook::kPortOut, "port_out", false},
+    HookName{Hook::kLoopback, "loopback", false},
 };
 const HookName& name_of(Hook hook) { return *std::ranges::find(kHookNames, hook, &HookName::hook); }
 

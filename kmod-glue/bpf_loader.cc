@@ -175,6 +175,10 @@ DataPlane::DataPlane(DataPlaneOptions options, AclPrograms acl, PortPrograms por
       slots_(std::move(slots)),
       peers_(std::move(peers)),
       policy_(bpf_map__fd(acl_->maps.policies), slots_.as<sp_slot>(), settings_.as<sp_settings>()),
+      paths_({.pins_fd = bpf_map__fd(acl_->maps.pins),
+              .endpoints_fd = bpf_map__fd(acl_->maps.endpoints),
+              .counts_fd = bpf_map__fd(acl_->maps.path_counts),
+              .settings = &settings_.as<sp_settings>()->path}),
       attached_(options_.pin_dir, options_.hook) {}
 
 DataPlane::~DataPlane() = default;
@@ -190,13 +194,15 @@ Result<std::unique_ptr<DataPlane>> DataPlane::open(const DataPlaneOptions& optio
   bpf_map__set_max_entries(acl->maps.flows, options.flows);
   bpf_map__set_max_entries(acl->maps.peers, options.peers);
   bpf_map__set_max_entries(acl->maps.fragments, options.fragments);
+  bpf_map__set_max_entries(acl->maps.pins, options.pins);
+  bpf_map__set_max_entries(acl->maps.endpoints, options.endpoints);
 
   const bool pinned = !options.pin_dir.empty();
   const bool adopted = pinned && TRY(adopt_maps(acl->obj, options.pin_dir));
   if (const int fault = acl_bpf__load(acl.get()); fault != 0) {
     return libbpf_fault(-fault, "loading the BPF programs");
   }
-  PortPrograms port = TRY(load_port(*acl));
+  PortPrograms port = TRY(load_port(*acl, options));
   auto settings = TRY(MappedArray::map(bpf_map__fd(acl->maps.settings), sizeof(sp_settings)));
   auto slots =
       TRY(MappedArray::map(bpf_map__fd(acl->maps.slots), sizeof(sp_slot) * SP_POLICY_SLOTS));
@@ -213,9 +219,12 @@ Result<std::unique_ptr<DataPlane>> DataPlane::open(const DataPlaneOptions& optio
   return plane;
 }
 
-Result<DataPlane::PortPrograms> DataPlane::load_port(const acl_bpf& acl) {
+Result<DataPlane::PortPrograms> DataPlane::load_port(const acl_bpf& acl,
+                                                     const DataPlaneOptions& options) {
   PortPrograms port(port_bpf__open());
   if (!port) return libbpf_fault(errno, "reading the BPF programs of the ports");
+  port->rodata->lookalike_mark = options.lookalike_mark;
+  port->rodata->demuxed_mark = options.demuxed_mark;
   for (bpf_map* map : shared_maps(port->obj)) {
     const int shared = bpf_object__find_map_fd_by_name(acl.obj, bpf_map__name(map));
     const int fault = shared < 0 ? shared : bpf_map__reuse_fd(map, shared);
@@ -258,6 +267,10 @@ int DataPlane::program_fd(Hook hook) const {
       return bpf_program__fd(acl_->progs.tailnet_out);
     case Hook::kPortIn:
       return bpf_program__fd(port_->progs.port_in);
+    case Hook::kPortOut:
+      return bpf_program__fd(port_->progs.port_out);
+    case Hook::kLoopback:
+      return bpf_program__fd(port_->progs.loopback_out);
   }
   return -1;
 }

@@ -20,6 +20,7 @@
 #include "bpf/abi/verdict.h"
 #include "kmod-glue/bpf_attach.h"
 #include "kmod-glue/bpf_maps.h"
+#include "kmod-glue/path_maps.h"
 
 struct acl_bpf;
 struct port_bpf;
@@ -32,9 +33,15 @@ struct DataPlaneOptions {
   /// pinned, and all of it ends with the object (tests, judging packets without a gateway).
   std::string pin_dir;
   uint32_t flows = 65536;
-  uint32_t peers = 1024;  // slots; index 0 is nobody
+  /// Slots; index 0 is nobody. An array that user space maps cannot grow under running programs, so
+  /// there is room from the start: 1 MB, a ninth of what the flows take.
+  uint32_t peers = 16384;
   uint32_t fragments = 4096;
-  uint32_t answer_mark = 0x01000000;  // one bit outside 0xff0000, the fwmark's mask
+  uint32_t pins = 16384;              // direct paths that are held; memory for those that there are
+  uint32_t endpoints = 32768;         // likewise, of peers
+  uint32_t answer_mark = 0x01000000;  // one bit each outside 0xff0000, the fwmark's mask
+  uint32_t lookalike_mark = 0x02000000;
+  uint32_t demuxed_mark = 0x04000000;
   HookKind hook = HookKind::kAuto;
 };
 
@@ -69,6 +76,8 @@ class DataPlane {
   [[nodiscard]] sp_settings& settings() { return *settings_.as<sp_settings>(); }
   [[nodiscard]] PolicySlots& policy() { return policy_; }
   [[nodiscard]] const PolicySlots& policy() const { return policy_; }
+  [[nodiscard]] PathMaps& paths() { return paths_; }
+  [[nodiscard]] const PathMaps& paths() const { return paths_; }
   /// Indexed as the policy's tables say. Do not touch `flows`, and give no slot to another peer
   /// while its `flows` is not 0.
   [[nodiscard]] std::span<sp_peer> peers() { return {peers_.as<sp_peer>(), options_.peers}; }
@@ -126,6 +135,7 @@ class DataPlane {
   MappedArray slots_;
   MappedArray peers_;
   PolicySlots policy_;
+  PathMaps paths_;
   BpfAttachments attached_;
   std::unique_ptr<ring_buffer, FreeRing> ring_;
   const std::function<void(const sp_drop_event&)>* on_drop_ = nullptr;  // while draining

@@ -39,6 +39,10 @@ std::string_view name_of(Hook hook) {
       return "tailnet-out";
     case Hook::kPortIn:
       return "port-in";
+    case Hook::kPortOut:
+      return "port-out";
+    case Hook::kLoopback:
+      return "loopback";
   }
   return "";
 }
@@ -163,8 +167,10 @@ Description describe(const Operation& operation) {
 }
 
 bool holds_back(const Operation& operation) {
-  if (const auto* attach = std::get_if<Attach>(&operation))
-    return attach->attachment.hook != Hook::kPortIn;
+  if (const auto* attach = std::get_if<Attach>(&operation)) {
+    const Hook hook = attach->attachment.hook;
+    return hook == Hook::kTailnetIn || hook == Hook::kTailnetOut;
+  }
   if (const auto* link = std::get_if<SetLink>(&operation)) return !link->link.up;
   return std::holds_alternative<CreateLink>(operation) ||
          std::holds_alternative<SetDevice>(operation) ||

@@ -96,7 +96,13 @@ struct Offload {
 };
 
 /// Where a program of ours is attached. The programs themselves are in bpf/.
-enum class Hook : uint8_t { kTailnetIn, kTailnetOut, kPortIn };
+enum class Hook : uint8_t {
+  kTailnetIn,
+  kTailnetOut,
+  kPortIn,
+  kPortOut,   // only beside a node that holds paths, as the next
+  kLoopback,  // what leaves by lo
+};
 struct Attachment {
   std::string device;
   Hook hook = Hook::kTailnetIn;

@@ -4,8 +4,10 @@
 
 #include <stdint.h>
 
+#include "bpf/abi/path.h"
+
 /// Raised when a struct of bpf/abi changes its meaning: maps of another version are not adopted.
-#define SP_ABI_VERSION 1
+#define SP_ABI_VERSION 2
 
 /// {generation, slot}: read once a packet. Which policy holds, and under which number flows are
 /// stamped. 0: no policy yet, everything is dropped.
@@ -42,6 +44,7 @@ struct sp_settings {
 	uint64_t answer_burst_ns;    /* ... and so much of it saved up */
 	uint64_t event_interval_ns;  /* one drop event a CPU in this time on average */
 	uint64_t event_burst_ns;
+	struct sp_path_settings path;
 };
 
 /// Until when a slot holds: BPF_MAP_TYPE_ARRAY "slots". A chain of slots lets time windows open and

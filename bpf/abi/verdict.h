@@ -37,7 +37,9 @@
 	X(DROP_SPOOFED, "spoofed_source", "its source belongs to a peer that it did not come from") \
 	X(DROP_TAILNET_FROM_WAN, "tailnet_from_wan", "it comes from the internet for an address behind the tunnel") \
 	X(DROP_NO_POLICY, "no_policy", "no policy has been loaded yet") \
-	X(DROP_NO_PEER, "no_peer", "neither end is a peer")
+	X(DROP_NO_PEER, "no_peer", "neither end is a peer") \
+	X(DROP_NODE_PORT, "node_port", "it is addressed to a port that only our own programs may name") \
+	X(DROP_CROSSING, "crossing_handshake", "it begins a handshake while ours to the same peer is under way")
 // clang-format on
 
 #define SP_VERDICT_ENUM(id, name, text) SP_##id,

@@ -89,3 +89,27 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } ports SEC(".maps");
+
+/// Without preallocation: only the agent adds entries.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, __be32);
+	__type(value, struct sp_pin);
+} pins SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct sp_endpoint);
+	__type(value, struct sp_endpoint_state);
+} endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SP_PATH_COUNT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} path_counts SEC(".maps");

@@ -23,9 +23,10 @@ struct Place {
   Hook program;
   sp_hook counted;
 };
-constexpr std::array<Place, 3> kPlaces{Place{Hook::kTailnetIn, SP_HOOK_TAILNET_IN},
-                                       Place{Hook::kTailnetOut, SP_HOOK_TAILNET_OUT},
-                                       Place{Hook::kPortIn, SP_HOOK_PORT_IN}};
+constexpr std::array<Place, 5> kPlaces{
+    Place{Hook::kTailnetIn, SP_HOOK_TAILNET_IN}, Place{Hook::kTailnetOut, SP_HOOK_TAILNET_OUT},
+    Place{Hook::kPortIn, SP_HOOK_PORT_IN}, Place{Hook::kPortOut, SP_HOOK_PORT_IN},
+    Place{Hook::kLoopback, SP_HOOK_PORT_IN}};
 const Place& place_of(Way way) { return kPlaces.at(static_cast<size_t>(way)); }
 
 uint64_t packets(const VerdictCounts& counts, Way way, size_t verdict) {

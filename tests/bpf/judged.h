@@ -15,8 +15,9 @@
 
 namespace sallyport::test {
 
-/// Out of the tunnel, into it; into another port, where the packet is an Ethernet frame.
-enum class Way : uint8_t { kIn, kOut, kPort };
+/// Out of the tunnel, into it; in by another port, out by it, out by lo, where the packet is an
+/// Ethernet frame.
+enum class Way : uint8_t { kIn, kOut, kPort, kPortOut, kLoopback };
 
 struct Given {
   uint32_t mark = 0;

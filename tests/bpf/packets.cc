@@ -97,12 +97,17 @@ Bytes tcp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t d
 }
 
 Bytes udp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport, size_t data) {
+  return udp(src, sport, dst, dport, Bytes(data, 'u'));
+}
+
+Bytes udp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport,
+          const Bytes& payload) {
   ByteWriter out;
   out.u16(sport);
   out.u16(dport);
-  out.u16(static_cast<uint16_t>(8 + data));
+  out.u16(static_cast<uint16_t>(8 + payload.size()));
   out.u16(0);
-  out.bytes(Bytes(data, 'u'));
+  out.bytes(payload);
   Bytes l4 = std::move(out).finish();
   fill_checksum(l4, 6, address(src), address(dst), 17);
   return ip(src, dst, 17, l4);

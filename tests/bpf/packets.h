@@ -30,6 +30,8 @@ Bytes tcp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t d
           const Segment& segment);
 Bytes udp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport,
           size_t data = 8);
+Bytes udp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport,
+          const Bytes& payload);
 Bytes sctp(std::string_view src, uint16_t sport, std::string_view dst, uint16_t dport);
 /// ICMP or ICMPv6 by family, `id` in the second word.
 Bytes icmp(std::string_view src, std::string_view dst, uint8_t type, uint8_t code, uint16_t id,
