@@ -155,7 +155,7 @@ def chosen_rungs(names, full):
         Rung("unit", unit_builds, root=False, parallel=True,
              discover=lambda: gtest_jobs("unit", "debug", "unit_*", here(300),
                                          lambda path: path.name.replace("_", ".", 1)) + rule_jobs()),
-        Rung("sim", {"debug": []}, root=False, parallel=True,
+        Rung("sim", {"debug": ["sim_tests"]}, root=False, parallel=True,
              discover=lambda: gtest_jobs("sim", "debug", "sim_*", here(300))),
         Rung("bpf", {"debug": ["bpf_tests"]},
              discover=lambda: gtest_jobs("bpf", "debug", "bpf_*", in_own_network(180))),
