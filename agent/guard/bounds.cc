@@ -74,6 +74,7 @@ class Bounds {
     for (const Prefix& address : state_.addresses) check_address(address);
     for (const auto& [key, peer] : state_.peers) check_peer(key, peer);
     for (const auto& [position, rule] : state_.rules) check_rule(position, rule);
+    for (const auto& [prefix, snat] : state_.routes) check_route(prefix);
     return std::move(refused_);
   }
 
@@ -118,6 +119,8 @@ class Bounds {
       refuse(peers, Refusal::kTooMany);
     if (state_.addresses.size() > kMaxOwnAddresses)
       refuse({ObjectKind::kAddress, {}, {}, 0}, Refusal::kTooMany);
+    if (state_.routes.size() > kMaxServedRoutes)
+      refuse({ObjectKind::kRoute, {}, {}, 0}, Refusal::kTooMany);
     // Counters 0 and 1 are "no rule" and our own.
     if (state_.rules.size() > SP_MAX_RULES - 2 || !confined_size_fits(state_))
       refuse({ObjectKind::kRule, {}, {}, 0}, Refusal::kTooMany);
@@ -174,9 +177,26 @@ class Bounds {
     if (key == facts_.own_key) return refuse(id, Refusal::kOwnKey);
     if (configured_.contains(key)) return refuse(id, Refusal::kConfiguredKey);
     if (peer.endpoint && is_bad(*peer.endpoint)) return refuse(id, Refusal::kBadEndpoint);
+    for (const auto& alias : {peer.masquerade_v4, peer.masquerade_v6}) {
+      if (!alias) continue;
+      if (shape_of(Prefix::host(*alias))) return refuse(id, Refusal::kBadPrefix);
+      if (own_.has(*alias)) return refuse(id, Refusal::kOwnAddress);
+      if (networks_.has(*alias)) return refuse(id, Refusal::kConnectedPrefix);
+    }
     for (const Prefix& prefix : peer.allowed_ips) {
       if (const auto bad = judge(prefix)) return refuse(id, *bad);
     }
+  }
+
+  void check_route(const Prefix& prefix) {
+    const ObjectId id{ObjectKind::kRoute, {}, prefix, 0};
+    if (prefix.has_host_bits()) return refuse(id, Refusal::kBadPrefix);
+    if (prefix.length == 0) return;  // the exit: what it reaches is bounded by rules
+    const IpRange range = prefix.range();
+    const auto overlaps = [&](const IpRange& other) { return other.overlaps(range); };
+    if (std::ranges::any_of(no_host(), overlaps) || is_link_local(prefix.address))
+      return refuse(id, Refusal::kBadPrefix);
+    if (taken_.overlaps(range)) refuse(id, Refusal::kTakenPrefix);
   }
 
   void check_rule(uint16_t position, const Rule& rule) {

@@ -17,6 +17,7 @@ namespace sallyport {
 constexpr size_t kMaxTailnetPeers = 10000;
 constexpr size_t kMaxTailnetPrefixes = 65536;  // of all peers together
 constexpr size_t kMaxOwnAddresses = 16;        // a tailnet gives two
+constexpr size_t kMaxServedRoutes = 256;
 /// A prefix that a tailnet peer carries is at least this long: a few short ones together would be
 /// the default route that it may not have. Private space is small enough to be had whole.
 constexpr uint8_t kShortestPrivateV4 = 8;
@@ -37,7 +38,10 @@ struct BoundsFacts {
 /// - A tailnet peer has a key of its own, and no prefix over a network that we are connected to,
 ///   over a configured LAN, over an own address, over what a configured peer has, or one that
 ///   another tailnet peer has too. No default route.
-/// - Own addresses are single ones, on no network of ours.
+/// - Own addresses are single ones, on no network of ours. What a peer calls us is no address of
+///   ours either.
+/// - A served route is a LAN or the whole of a family: not where no host is, not what a configured
+///   peer has.
 /// - Rules have sources, destinations and well-formed windows; ceiling and confine() bound what
 ///   they open.
 std::vector<Refused> check_bounds(const NodeState& state, const Config& config,

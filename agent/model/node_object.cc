@@ -3,15 +3,9 @@
 
 #include <algorithm>
 
+#include "agent/base/overloaded.h"
+
 namespace sallyport {
-namespace {
-
-template <class... Visitors>
-struct Overloaded : Visitors... {
-  using Visitors::operator()...;
-};
-
-}  // namespace
 
 std::string ObjectId::text() const {
   switch (kind) {
@@ -25,6 +19,8 @@ std::string ObjectId::text() const {
       return "rule " + std::to_string(position);
     case ObjectKind::kClock:
       return "clock";
+    case ObjectKind::kRoute:
+      return "route " + address.text();
   }
   return "";
 }
@@ -37,6 +33,7 @@ ObjectId id_of(const NodeObject& object) {
           [](const OwnAddress& o) { return ObjectId{ObjectKind::kAddress, {}, o.address, 0}; },
           [](const NodeRule& o) { return ObjectId{ObjectKind::kRule, {}, {}, o.position}; },
           [](const ClockTrust&) { return ObjectId{}; },
+          [](const ServedRoute& o) { return ObjectId{ObjectKind::kRoute, {}, o.prefix, 0}; },
       },
       object);
 }
@@ -52,6 +49,7 @@ void put(NodeState& state, const NodeObject& object) {
                  },
                  [&](const NodeRule& o) { state.rules[o.position] = o.rule; },
                  [&](const ClockTrust& o) { state.clock = o; },
+                 [&](const ServedRoute& o) { state.routes[o.prefix] = o.snat; },
              },
              object);
 }
@@ -72,6 +70,9 @@ void erase(NodeState& state, const ObjectId& id) {
       return;
     case ObjectKind::kClock:
       state.clock = ClockTrust::kUnknown;
+      return;
+    case ObjectKind::kRoute:
+      state.routes.erase(id.address);
       return;
   }
 }

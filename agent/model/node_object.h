@@ -32,15 +32,16 @@ struct NodeRule {
   friend bool operator==(const NodeRule&, const NodeRule&) = default;
 };
 
-using NodeObject = std::variant<PeerEndpoint, TailnetPeer, OwnAddress, NodeRule, ClockTrust>;
+using NodeObject =
+    std::variant<PeerEndpoint, TailnetPeer, OwnAddress, NodeRule, ClockTrust, ServedRoute>;
 
-enum class ObjectKind : uint8_t { kEndpoint = 1, kPeer, kAddress, kRule, kClock };
+enum class ObjectKind : uint8_t { kEndpoint = 1, kPeer, kAddress, kRule, kClock, kRoute };
 
 /// Names an object. Members that the kind does not use are zero.
 struct ObjectId {
   ObjectKind kind = ObjectKind::kClock;
   PublicKey peer;         // kEndpoint, kPeer
-  Prefix address;         // kAddress
+  Prefix address;         // kAddress, kRoute
   uint16_t position = 0;  // kRule
 
   /// "peer BASE64", "rule 7".

@@ -25,8 +25,20 @@ struct TailnetPeer {
   std::vector<Prefix> allowed_ips;  // sorted
   std::optional<Endpoint> endpoint;
   uint16_t keepalive_s = 0;
-  bool jailed = false;
+  bool jailed = false;          // no rule lets it in; it may be reached
+  bool wireguard_only = false;  // neither disco nor DERP: `endpoint` is all there is
+  /// What we are called towards this peer, instead of our own addresses: source and destination
+  /// are to be translated.
+  std::optional<IpAddress> masquerade_v4 = {};
+  std::optional<IpAddress> masquerade_v6 = {};
   friend bool operator==(const TailnetPeer&, const TailnetPeer&) = default;
+};
+
+/// A LAN that we serve to the tailnet; 0.0.0.0/0 and ::/0: the way to the internet.
+struct ServedRoute {
+  Prefix prefix;
+  bool snat = true;  // its hosts see our address, not the peer's
+  friend auto operator<=>(const ServedRoute&, const ServedRoute&) = default;
 };
 
 /// May rules with a time window be open? Source: saved clock, NTP, authenticated control time.
@@ -38,6 +50,7 @@ struct NodeState {
   std::map<PublicKey, TailnetPeer> peers;
   std::vector<Prefix> addresses;   // of ours in the tailnet
   std::map<uint16_t, Rule> rules;  // the netmap's filter, by position
+  std::map<Prefix, bool> routes;   // served, and whether with SNAT
   ClockTrust clock = ClockTrust::kUnknown;
   friend bool operator==(const NodeState&, const NodeState&) = default;
 };

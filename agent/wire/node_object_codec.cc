@@ -3,17 +3,14 @@
 
 #include <algorithm>
 
+#include "agent/base/overloaded.h"
+
 namespace sallyport::channel {
 namespace {
 
 constexpr uint8_t kV4 = 4;
 constexpr uint8_t kV6 = 6;
 constexpr uint16_t kMinutesADay = 1440;
-
-template <class... Visitors>
-struct Overloaded : Visitors... {
-  using Visitors::operator()...;
-};
 
 Fail<ChannelError> bad() { return {ChannelError::kBadValue}; }
 
@@ -201,25 +198,44 @@ Result<Rule, ChannelError> parse_rule(ByteReader& in) {
 
 constexpr uint8_t kHasEndpoint = 1;
 constexpr uint8_t kIsJailed = 2;
+constexpr uint8_t kIsWireGuardOnly = 4;
+constexpr uint8_t kHasMasqueradeV4 = 8;
+constexpr uint8_t kHasMasqueradeV6 = 16;
+constexpr uint8_t kAllPeerFlags = 31;
+
+uint8_t flags_of(const TailnetPeer& peer) {
+  return static_cast<uint8_t>((peer.endpoint ? kHasEndpoint : 0) | (peer.jailed ? kIsJailed : 0) |
+                              (peer.wireguard_only ? kIsWireGuardOnly : 0) |
+                              (peer.masquerade_v4 ? kHasMasqueradeV4 : 0) |
+                              (peer.masquerade_v6 ? kHasMasqueradeV6 : 0));
+}
 
 bool write_peer(ByteWriter& out, const TailnetPeer& peer) {
+  if (peer.masquerade_v4 && !peer.masquerade_v4->is_v4()) return false;
+  if (peer.masquerade_v6 && peer.masquerade_v6->is_v4()) return false;
   out.bytes(peer.node_key.bytes);
-  out.u8(static_cast<uint8_t>((peer.endpoint ? kHasEndpoint : 0) | (peer.jailed ? kIsJailed : 0)));
+  out.u8(flags_of(peer));
   out.u16(peer.keepalive_s);
   if (!write_text(out, peer.name, kMaxText) || !write_text(out, peer.user, kMaxText)) return false;
   if (peer.endpoint) write_endpoint(out, *peer.endpoint);
+  for (const auto& address : {peer.masquerade_v4, peer.masquerade_v6}) {
+    if (address) write_bytes(out, *address);
+  }
   return write_list(out, peer.allowed_ips, kMaxAllowedIps, write_prefix);
 }
 Result<TailnetPeer, ChannelError> parse_peer(ByteReader& in) {
   TailnetPeer peer;
   peer.node_key.bytes = in.array<32>();
   const uint8_t flags = in.u8();
-  if (flags > (kHasEndpoint | kIsJailed)) return bad();
+  if (flags > kAllPeerFlags) return bad();
   peer.jailed = (flags & kIsJailed) != 0;
+  peer.wireguard_only = (flags & kIsWireGuardOnly) != 0;
   peer.keepalive_s = in.u16();
   peer.name = TRY(parse_text(in, kMaxText));
   peer.user = TRY(parse_text(in, kMaxText));
   if ((flags & kHasEndpoint) != 0) peer.endpoint = TRY(parse_endpoint(in));
+  if ((flags & kHasMasqueradeV4) != 0) peer.masquerade_v4 = TRY(parse_address(in, kV4));
+  if ((flags & kHasMasqueradeV6) != 0) peer.masquerade_v6 = TRY(parse_address(in, kV6));
   peer.allowed_ips = TRY(parse_list<Prefix>(in, kMaxAllowedIps, parse_prefix, std::less{}));
   return peer;
 }
@@ -233,7 +249,7 @@ Result<ClockTrust, ChannelError> parse_clock(ByteReader& in) {
 /// An object's or id's kind; nothing for a number that is none.
 std::optional<ObjectKind> kind_of(uint8_t number) {
   if (number < static_cast<uint8_t>(ObjectKind::kEndpoint) ||
-      number > static_cast<uint8_t>(ObjectKind::kClock))
+      number > static_cast<uint8_t>(ObjectKind::kRoute))
     return std::nullopt;
   return static_cast<ObjectKind>(number);
 }
@@ -254,6 +270,12 @@ Result<NodeObject, ChannelError> parse_object_of(ByteReader& in, ObjectKind kind
     }
     case ObjectKind::kClock:
       return NodeObject{TRY(parse_clock(in))};
+    case ObjectKind::kRoute: {
+      const Prefix prefix = TRY(parse_prefix(in));
+      const uint8_t snat = in.u8();
+      if (snat > 1) return bad();
+      return NodeObject{ServedRoute{prefix, snat == 1}};
+    }
   }
   return Fail{ChannelError::kUnknownKind};
 }
@@ -306,6 +328,11 @@ bool write_object(ByteWriter& out, const NodeObject& object) {
                           out.u8(static_cast<uint8_t>(o));
                           return true;
                         },
+                        [&](const ServedRoute& o) {
+                          write_prefix(out, o.prefix);
+                          out.u8(o.snat ? 1 : 0);
+                          return true;
+                        },
                     },
                     object);
 }
@@ -322,6 +349,7 @@ Result<ObjectId, ChannelError> parse_object_id(ByteReader& in) {
       id.peer.bytes = in.array<32>();
       break;
     case ObjectKind::kAddress:
+    case ObjectKind::kRoute:
       id.address = TRY(parse_prefix(in));
       break;
     case ObjectKind::kRule:
@@ -342,6 +370,7 @@ void write_object_id(ByteWriter& out, const ObjectId& id) {
       out.bytes(id.peer.bytes);
       return;
     case ObjectKind::kAddress:
+    case ObjectKind::kRoute:
       write_prefix(out, id.address);
       return;
     case ObjectKind::kRule:

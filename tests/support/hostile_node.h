@@ -139,7 +139,9 @@ class HostileNode {
   }
 
   NodeObject object() {
-    switch (draw_(8)) {
+    switch (draw_(9)) {
+      case 8:
+        return ServedRoute{prefix(), draw_(2) == 0};
       case 0:
         return PeerEndpoint{draw_(2) == 0 ? Victim::key(1) : key(), endpoint()};
       case 1:
@@ -166,6 +168,9 @@ class HostileNode {
     peer.allowed_ips.erase(rest.begin(), rest.end());
     if (draw_(3) == 0) peer.endpoint = endpoint();
     peer.keepalive_s = static_cast<uint16_t>(draw_(3) * 25);
+    peer.wireguard_only = draw_(8) == 0;
+    if (const IpAddress alias = address(); draw_(8) == 0)
+      (alias.is_v4() ? peer.masquerade_v4 : peer.masquerade_v6) = alias;
     return peer;
   }
   Rule rule() {
