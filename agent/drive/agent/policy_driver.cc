@@ -156,8 +156,9 @@ Result<void, std::vector<InputError>> PolicyDriver::apply(const Config& config,
     const uint32_t slot = slots_.find(key);
     peers.push_back({slot, peer.allowed_ips});
     names.peers.push_back({slot, peer.name, peer.user});
+    // A jailed one may be reached too: it is in no rule's sources (node/packet_filter).
     data_plane_.peers()[slot].flags =
-        peer.jailed ? uint32_t{SP_PEER_TSMP} : uint32_t{SP_PEER_OUTBOUND_OPEN} | SP_PEER_TSMP;
+        SP_PEER_OUTBOUND_OPEN | (peer.wireguard_only ? 0U : uint32_t{SP_PEER_TSMP});
   }
   for (const LanConfig& lan : config.lans) names.lans.push_back({lan.name, lan.prefix});
 
