@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +17,12 @@ namespace sallyport {
 
 using Bytes = std::vector<uint8_t>;
 using ByteView = std::span<const uint8_t>;
+
+/// A number as it stands in memory in network order (BPF's members whose names end in _be).
+constexpr uint16_t from_be(uint16_t stored) {
+  const auto bytes = std::bit_cast<std::array<uint8_t, 2>>(stored);
+  return static_cast<uint16_t>((bytes[0] << 8) | bytes[1]);
+}
 
 /// Walks over a buffer that it does not own. After the first read past the end `ok()` is false and
 /// every further read yields zeros, so a parser may check once at its end.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "agent/base/bytes.h"
 #include "agent/guard/reconcile.h"
 #include "agent/model/endpoint.h"
 #include "agent/options/scalar.h"
@@ -103,16 +104,12 @@ Json hook_name(const AgentView& view) {
   return view.data_plane->hook_kind() == HookKind::kClsact ? "clsact" : "tcx";
 }
 
-uint16_t host_order(uint16_t big_endian) {
-  return static_cast<uint16_t>((big_endian << 8) | (big_endian >> 8));
-}
-
 Json flow_json(const AgentView& view, const sp_flow_key& key, const sp_flow& flow) {
   const auto peer = IpAddress::v6(std::span<const uint8_t, 16>(key.peer_addr));
   const auto other = IpAddress::v6(std::span<const uint8_t, 16>(key.other_addr));
   const auto proto = static_cast<IpProto>(key.proto);
-  const std::string near = with_port(peer, host_order(key.peer_port_be), proto);
-  const std::string far = with_port(other, host_order(key.other_port_be), proto);
+  const std::string near = with_port(peer, from_be(key.peer_port_be), proto);
+  const std::string far = with_port(other, from_be(key.other_port_be), proto);
   const bool from_peer = (flow.flags & SP_FLOW_FROM_PEER) != 0;
   const Rule* rule = view.policy->rule_of(flow.rule);
   return {{"proto", name_of(proto)},

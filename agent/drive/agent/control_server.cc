@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "agent/drive/agent/control_server.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,8 +11,6 @@
 namespace sallyport {
 namespace {
 
-constexpr size_t kLongestRequest = 65536;
-constexpr size_t kMostClients = 64;
 // A listing of a full flow table is tens of megabytes.
 constexpr size_t kAnswerQueue = size_t{256} << 20;
 
@@ -32,6 +31,18 @@ Json error_json(const ControlRefusal& refusal) {
             {"column", refusal.what.where.column},
             {"hint", refusal.what.hint},
             {"more", std::move(more)}}}};
+}
+
+std::string line_of(const Json& answer) {
+  // What a peer or a file named is text for a person: bytes that are no UTF-8 are replaced.
+  return answer.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+// To somebody who is not heard: what the socket takes at once, and no more.
+void turn_away(int socket, const ControlRefusal& why) {
+  const std::string text = line_of(error_json(why));
+  [[maybe_unused]] const ssize_t sent =
+      ::send(socket, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 ControlRefusal bad_request(std::string message) {
@@ -56,8 +67,7 @@ struct ControlServer::Client {
   bool follows = false;
 
   bool write(const Json& line) {
-    // What a peer or a file named is text for a person: bytes that are no UTF-8 are replaced.
-    const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    const std::string text = line_of(line);
     return stream.write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}) ==
            io::Offer::kTaken;
   }
@@ -79,7 +89,16 @@ Result<std::unique_ptr<ControlServer>> ControlServer::create(io::Loop& loop, Fd 
 }
 
 void ControlServer::accept(Fd connection) {
-  if (clients_.size() >= kMostClients || !is_root_or_us(connection.raw())) return;
+  if (!is_root_or_us(connection.raw())) {
+    return turn_away(connection.raw(),
+                     {ExitCode::kRefused, {{}, "only root is answered", "try it with sudo"}, {}});
+  }
+  if (clients_.size() >= kMostClients) {
+    return turn_away(connection.raw(),
+                     {ExitCode::kFailed,
+                      {{}, "the agent answers too many others", "end some `sallyport drops -f`"},
+                      {}});
+  }
   auto client = std::make_unique<Client>();
   Client* self = client.get();
   auto stream =
@@ -120,7 +139,7 @@ void ControlServer::carry_out(Client& client, const std::string& line) {
     client.follows = true;
     return;
   }
-  const ControlAnswer answer = handler_(verb, request.value("args", Json::object()));
+  const ControlAnswer answer = answer_to(verb, request.value("args", Json::object()));
   if (!answer) {
     client.write(error_json(answer.error()));
     return;
@@ -130,6 +149,16 @@ void ControlServer::carry_out(Client& client, const std::string& line) {
   if (!client.write(whole)) {
     client.write(
         error_json({ExitCode::kFailed, {{}, "the answer is too large", "ask for less"}, {}}));
+  }
+}
+
+// A handler takes a member for what it should be; the library throws if it is not.
+ControlAnswer ControlServer::answer_to(const std::string& verb, const Json& args) const {
+  if (!args.is_object()) return Fail{bad_request("the arguments are no JSON object")};
+  try {
+    return handler_(verb, args);
+  } catch (const Json::type_error&) {
+    return Fail{bad_request("an argument of \"" + verb + "\" is of the wrong type")};
   }
 }
 

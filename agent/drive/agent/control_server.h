@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /// The agent's ear for `sallyport`: RUN/agent.sock, mode 0600, and only root (or our own user, in
-/// tests that are not root) is heard. One JSON line in, one or more out, then the connection ends.
+/// tests that are not root) is heard: others are refused, exit code 4. One JSON line in, one or
+/// more out, then the connection ends.
 #pragma once
 
 #include <functional>
@@ -34,6 +35,10 @@ using ControlAnswer = Result<Json, ControlRefusal>;
 
 class ControlServer {
  public:
+  /// Beyond these a client is told so, and heard no further.
+  static constexpr size_t kMostClients = 64;
+  static constexpr size_t kLongestRequest = 65536;
+
   using Handler = std::function<ControlAnswer(const std::string& verb, const Json& args)>;
 
   /// `listener`: a listening unix socket from io::listen_unix(), or one kept over a restart.
@@ -53,6 +58,7 @@ class ControlServer {
   void accept(Fd connection);
   void on_data(Client& client, ByteView bytes);
   void carry_out(Client& client, const std::string& line);
+  [[nodiscard]] ControlAnswer answer_to(const std::string& verb, const Json& args) const;
   void drop(Client& client);
 
   io::Loop& loop_;

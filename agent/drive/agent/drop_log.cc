@@ -3,16 +3,9 @@
 
 #include <algorithm>
 
+#include "agent/base/bytes.h"
+
 namespace sallyport {
-namespace {
-
-// Stored in network order.
-uint16_t host_order(uint16_t big_endian) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&big_endian);
-  return static_cast<uint16_t>((bytes[0] << 8) | bytes[1]);
-}
-
-}  // namespace
 
 Drop drop_of(const sp_drop_event& event, WallTime at) {
   Drop drop;
@@ -25,8 +18,8 @@ Drop drop_of(const sp_drop_event& event, WallTime at) {
   drop.ifindex = event.ifindex;
   drop.packet = {IpAddress::v6(std::span<const uint8_t, 16>(event.src_addr)),
                  IpAddress::v6(std::span<const uint8_t, 16>(event.dst_addr)),
-                 static_cast<IpProto>(event.proto), host_order(event.src_port_be),
-                 host_order(event.dst_port_be)};
+                 static_cast<IpProto>(event.proto), from_be(event.src_port_be),
+                 from_be(event.dst_port_be)};
   drop.count = 1;
   return drop;
 }

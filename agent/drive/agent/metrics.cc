@@ -19,8 +19,6 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 
 constexpr std::array<const char*, SP_HOOK_COUNT> kHooks{"from_peer", "to_peer", "port"};
-constexpr size_t kMostClients = 16;
-constexpr size_t kLongestRequest = 8192;
 
 class Page {
  public:

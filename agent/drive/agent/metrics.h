@@ -24,6 +24,9 @@ std::string metrics_page(const Config& config, const PolicyDriver& policy, DataP
 /// scraper needs: one request a connection.
 class MetricsServer {
  public:
+  static constexpr size_t kMostClients = 16;
+  static constexpr size_t kLongestRequest = 8192;
+
   static Result<std::unique_ptr<MetricsServer>> create(io::Loop& loop, Fd listener,
                                                        std::function<std::string()> page);
   MetricsServer(const MetricsServer&) = delete;

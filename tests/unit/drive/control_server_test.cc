@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <list>
 
 #include "tests/unit/io/drive.h"
 
@@ -70,6 +71,7 @@ class control : public testing::Test {
   ControlAnswer answer(const std::string& verb, const Json& args) {
     asked_.push_back(verb);
     if (verb == "echo") return Json{{"args", args}};
+    if (verb == "number") return Json{{"n", args.value("n", 0)}};
     if (verb == "bytes") return Json{{"text", std::string("a\xff") + "b"}};
     InputError error{{"config.yaml", 7, 3}, "no such peer", "say laptop"};
     return Fail{refusal_of(ExitCode::kInvalidInput, {error, {{}, "and more", {}}})};
@@ -129,9 +131,59 @@ TEST_F(control, what_is_no_request_is_refused_unasked) {
 }
 
 TEST_F(control, a_request_without_end_is_cut_off) {
-  const Json answer = parsed(ask(std::string(70'000, 'x')));
+  const Json answer = parsed(ask(std::string(ControlServer::kLongestRequest + 1, 'x')));
   ASSERT_TRUE(answer.contains("error"));
   EXPECT_TRUE(asked_.empty());
+}
+
+TEST_F(control, the_longest_request_is_heard) {
+  std::string request = R"({"verb":"echo","args":{"x":")";
+  request.append(ControlServer::kLongestRequest - request.size() - 3, 'x');
+  EXPECT_TRUE(parsed(ask(request + "\"}}\n")).contains("args"));
+}
+
+TEST_F(control, arguments_of_another_type_are_refused) {
+  for (const char* request :
+       {"{\"verb\":\"number\",\"args\":7}\n", "{\"verb\":\"number\",\"args\":[]}\n",
+        "{\"verb\":\"number\",\"args\":{\"n\":\"x\"}}\n"}) {
+    EXPECT_EQ(parsed(ask(request))["error"]["code"], static_cast<int>(ExitCode::kUsage)) << request;
+  }
+  EXPECT_EQ(parsed(ask("{\"verb\":\"number\",\"args\":{\"n\":7}}\n"))["n"], 7);
+}
+
+TEST_F(control, another_user_is_refused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);
+  ASSERT_EQ(::chmod(path_.c_str(), 0666), 0);
+  // Who connects is who it was at that moment.
+  ASSERT_EQ(::seteuid(65534), 0);
+  Client stranger(path_);
+  ASSERT_EQ(::seteuid(0), 0);
+  EXPECT_TRUE(io::run_until(*loop_, [&] { return stranger.ended(); }));
+  const Json error = parsed(stranger.heard())["error"];
+  EXPECT_EQ(error["code"], static_cast<int>(ExitCode::kRefused));
+  EXPECT_EQ(error["message"], "only root is answered");
+  EXPECT_EQ(error["hint"], "try it with sudo");
+  EXPECT_TRUE(asked_.empty());
+  EXPECT_EQ(ask("{\"verb\":\"echo\"}\n"), "{\"v\":1,\"args\":{}}\n");
+}
+
+TEST_F(control, more_clients_than_may_be_are_told_so) {
+  std::list<Client> quiet;
+  for (size_t n = 0; n < ControlServer::kMostClients; ++n) quiet.emplace_back(path_);
+  const Json error = parsed(ask(""))["error"];
+  EXPECT_EQ(error["code"], static_cast<int>(ExitCode::kFailed));
+  quiet.pop_front();
+  std::string answer;
+  ASSERT_TRUE(io::run_until(*loop_, [&] {
+    loop_->post([] {});
+    Client next(path_);
+    next.send("{\"verb\":\"echo\"}\n");
+    EXPECT_TRUE(io::run_until(*loop_, [&] { return next.ended(); }));
+    answer = next.heard();
+    return !parsed(answer).contains("error");
+  }));
+  EXPECT_EQ(answer, "{\"v\":1,\"args\":{}}\n");
 }
 
 TEST_F(control, what_is_no_text_is_replaced) {
