@@ -80,9 +80,14 @@ Result<void, Complaint> ask(const std::string& run_dir, const std::string& verb,
                             const std::function<bool(const Json&)>& on_answer) {
   const std::string path = run_dir + "/agent.sock";
   const Fd socket = TRY(connect_to(path));
-  const std::string request = Json{{"verb", verb}, {"args", args}}.dump() + "\n";
+  // A word of the command line may be no UTF-8: the agent then knows no such thing, and says so.
+  const std::string request =
+      Json{{"verb", verb}, {"args", args}}.dump(-1, ' ', false, Json::error_handler_t::replace) +
+      "\n";
+  // One that hung up at once has said why.
   if (::send(socket.raw(), request.data(), request.size(), MSG_NOSIGNAL) !=
-      static_cast<ssize_t>(request.size())) {
+          static_cast<ssize_t>(request.size()) &&
+      errno != EPIPE) {
     return Fail{unreachable(path, errno)};
   }
   std::string buffer;

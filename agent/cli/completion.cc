@@ -25,6 +25,17 @@ std::string verbs_of(const CLI::App& app) {
   return out;
 }
 
+// What may stand behind a verb: verbs and options of its own, and those of the verbs below it.
+std::string words_after(const CLI::App& verb) {
+  std::string out = verbs_of(verb) + options_of(verb);
+  for (const CLI::App* below : verb.get_subcommands([](const CLI::App*) { return true; })) {
+    out += options_of(*below);
+  }
+  if (verb.get_name() == "completion") out += " bash zsh fish";
+  if (verb.get_name() == "help") out += " config";
+  return out;
+}
+
 // One case a verb: the words that may follow it.
 std::string bash(const CLI::App& app) {
   std::string out =
@@ -41,10 +52,8 @@ std::string bash(const CLI::App& app) {
   out += fmt::format("    '') COMPREPLY=($(compgen -W '{}{}' -- \"$word\")) ;;\n", verbs_of(app),
                      options_of(app));
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
-    std::string words = verbs_of(*verb) + options_of(*verb);
-    if (verb->get_name() == "completion") words += " bash zsh fish";
     out += fmt::format("    {}) COMPREPLY=($(compgen -W '{}' -- \"$word\")) ;;\n", verb->get_name(),
-                       words);
+                       words_after(*verb));
   }
   return out + "  esac\n}\ncomplete -F _sallyport sallyport\n";
 }
@@ -62,12 +71,8 @@ std::string fish(const CLI::App& app) {
     }
     out += fmt::format("complete -c sallyport -n __fish_use_subcommand -a {} -d '{}'\n",
                        verb->get_name(), help);
-    for (const CLI::Option* option : verb->get_options()) {
-      for (const std::string& name : option->get_lnames()) {
-        out += fmt::format("complete -c sallyport -n '__fish_seen_subcommand_from {}' -l {}\n",
-                           verb->get_name(), name);
-      }
-    }
+    out += fmt::format("complete -c sallyport -n '__fish_seen_subcommand_from {}' -a '{}'\n",
+                       verb->get_name(), words_after(*verb));
   }
   return out;
 }

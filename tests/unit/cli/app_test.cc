@@ -130,6 +130,8 @@ TEST(cli_app, bash_completes) {
   EXPECT_NE(completed("drops").find(" --follow"), std::string::npos);
   EXPECT_NE(completed("peer").find(" add "), std::string::npos);
   EXPECT_NE(completed("completion").find(" zsh "), std::string::npos);
+  EXPECT_NE(completed("peer add phone").find(" --qr"), std::string::npos);
+  EXPECT_NE(completed("help").find(" config"), std::string::npos);
   EXPECT_EQ(completed("drops").find(" status "), std::string::npos);
 }
 
@@ -138,6 +140,7 @@ TEST(cli_app, every_shell_has_a_script_of_its_own) {
   const std::string fish = say({"completion", "fish"}).out;
   EXPECT_EQ(fish.rfind("complete -c sallyport", 0), 0U);
   EXPECT_NE(fish.find("-a explain -d"), std::string::npos);
+  EXPECT_NE(fish.find("from completion' -a ' --help -h bash zsh fish'"), std::string::npos) << fish;
 }
 
 TEST(cli_qr, is_a_square_with_a_quiet_zone_and_its_finders) {
