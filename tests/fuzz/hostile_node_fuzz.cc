@@ -21,5 +21,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::abort();
     }
   }
+  uint32_t state = static_cast<uint32_t>(size) + 1;
+  const auto draw = [&](uint32_t n) {
+    state = state * 1664525U + 1013904223U;
+    return (state >> 8U) % n;
+  };
+  if (const std::string wrong = check.judge_packets(64, draw); !wrong.empty()) {
+    std::fprintf(stderr, "%s\n", wrong.c_str());
+    std::abort();
+  }
   return 0;
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// One hostile epoch after another through stage, bounds, plan and reconcile; says what got through
-/// that must not.
+/// One hostile epoch after another through stage, bounds, plan and reconcile, and packets at the
+/// edges through the tables that come of it; says what got through that must not.
 #pragma once
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "agent/guard/bounds.h"
@@ -10,6 +12,8 @@
 #include "agent/guard/plan.h"
 #include "agent/guard/reconcile.h"
 #include "agent/guard/stage.h"
+#include "agent/policy/naive.h"
+#include "agent/policy/resolve.h"
 #include "agent/policy/special_ranges.h"
 #include "tests/support/hostile_node.h"
 
@@ -22,6 +26,13 @@ struct HostileCheck {
   KernelState kernel;
   size_t taken = 0;    // epochs that passed the bounds
   size_t refused = 0;  // and that did not
+  size_t allowed = 0;  // packets that judge_packets() saw pass
+
+  HostileCheck() {
+    victim.config.rules = {rule({"named"}, {"office"}, {IpProto::kTcp}, {{22, 443}})};
+    victim.config.ceiling = std::vector{rule({"*"}, {"office", "203.0.113.0/24"}, {}, {{22, 443}}),
+                                        rule({"100.64.0.0/10"}, {"*"}, {IpProto::kUdp}, {})};
+  }
 
   /// Empty, or what is wrong.
   std::string commit() {
@@ -45,7 +56,138 @@ struct HostileCheck {
     return judge_rules();
   }
 
+  /// `count` first packets by the tables that the agent would load. `draw(n)`: 0 ... n-1.
+  template <class Draw>
+  std::string judge_packets(size_t count, Draw&& draw) {
+    const auto all = resolve(victim.config, surroundings());
+    if (!all) return "the victim's configuration: " + all.error().front().text();
+    const PolicyInput input = policy_input(*all);
+    const auto tables = compile(input);
+    if (!tables) return "";  // refused, and what ran before goes on
+    const PolicyInput ceiling = unbounded(input, *all->ceiling);
+    const PolicyInput configured = unbounded(input, all->rules);
+    const PolicyInput asked = unbounded(input, node_rules());
+    const std::vector<IpAddress> edges = edges_of(input, asked);
+    const auto any = [&](const auto& list) {
+      return list[draw(static_cast<uint32_t>(list.size()))];
+    };
+    static const std::vector<IpProto> kProtos{IpProto::kTcp, IpProto::kUdp, IpProto::kIcmp,
+                                              IpProto::kSctp};
+    static const std::vector<uint16_t> kPorts{0, 21, 22, 53, 443, 444, 65535};
+    for (size_t i = 0; i < count; ++i) {
+      const PacketKey packet{any(edges), any(edges), any(kProtos), 1024, any(kPorts)};
+      const NewFlow by_tables = judge_new_flow(tables->blob, packet);
+      const std::string what = packet.src.text() + " -> " + packet.dst.text() + " " +
+                               name_of(packet.proto) + " " + std::to_string(packet.dst_port);
+      if (by_tables != judge_naively(input, packet)) return "tables and rules differ: " + what;
+      if (by_tables.verdict > SP_LAST_ALLOW) continue;
+      ++allowed;
+      if (by_tables.counter == kOwnRuleCounter) {
+        if (!contains(all->own, packet.src)) return "not from us: " + what;
+        continue;
+      }
+      if (!passes(ceiling, packet)) return "above the ceiling: " + what;
+      const bool of_node =
+          passes(asked, packet) && is_tailnet(packet.src) && !is_configured(packet.dst);
+      if (!passes(configured, packet) && !of_node) return "no rule opens it: " + what;
+    }
+    return "";
+  }
+
  private:
+  static RuleConfig rule(std::vector<const char*> from, std::vector<const char*> to,
+                         std::vector<IpProto> protos, std::vector<PortRange> ports) {
+    RuleConfig out;
+    out.id = "rule";
+    for (const char* text : from) out.from.push_back({text, {}});
+    for (const char* text : to) out.to.push_back({text, {}});
+    out.protos = std::move(protos);
+    out.ports = std::move(ports);
+    return out;
+  }
+  static bool passes(const PolicyInput& input, const PacketKey& packet) {
+    return judge_naively(input, packet).verdict <= SP_LAST_ALLOW;
+  }
+  [[nodiscard]] bool is_tailnet(const IpAddress& address) const {
+    return std::ranges::any_of(accepted.peers, [&](const auto& peer) {
+      return std::ranges::any_of(peer.second.allowed_ips,
+                                 [&](const Prefix& prefix) { return prefix.contains(address); });
+    });
+  }
+  [[nodiscard]] bool is_configured(const IpAddress& address) const {
+    return std::ranges::any_of(victim.config.peers, [&](const PeerConfig& peer) {
+      return std::ranges::any_of(peer.allowed_ips, [&](const Prefix& prefix) {
+        return prefix.length != 0 && prefix.contains(address);
+      });
+    });
+  }
+  [[nodiscard]] std::vector<Rule> node_rules() const {
+    std::vector<Rule> rules;
+    for (const auto& [position, asked] : accepted.rules) rules.push_back(asked);
+    return rules;
+  }
+  [[nodiscard]] Surroundings surroundings() const {
+    Surroundings out;
+    for (const Device& device : victim.devices) {
+      out.own_addresses.insert(out.own_addresses.end(), device.addresses.begin(),
+                               device.addresses.end());
+    }
+    return out;
+  }
+  /// As the agent puts it together.
+  [[nodiscard]] PolicyInput policy_input(const ResolvedPolicy& all) const {
+    PolicyInput input{.rules = all.rules,
+                      .ceiling = all.ceiling,
+                      .peers = {},
+                      .own = all.own,
+                      .exit_reach = all.exit_reach,
+                      .exit_local = all.exit_local};
+    std::vector<Rule> confined = confined_rules(accepted, victim.config);
+    input.rules.insert(input.rules.end() - 1, confined.begin(), confined.end());
+    uint16_t counter = kOwnRuleCounter;
+    for (Rule& each : input.rules) {
+      if (each.counter != kOwnRuleCounter) each.counter = ++counter;
+    }
+    uint32_t index = 0;
+    for (const PeerConfig& peer : victim.config.peers)
+      input.peers.push_back({++index, peer.allowed_ips});
+    for (const auto& [key, peer] : accepted.peers)
+      input.peers.push_back({++index, peer.allowed_ips});
+    return input;
+  }
+  /// These rules alone, with nothing above them.
+  static PolicyInput unbounded(const PolicyInput& input, std::vector<Rule> rules) {
+    PolicyInput out = input;
+    out.ceiling.reset();
+    uint16_t counter = kOwnRuleCounter;
+    for (Rule& each : rules) {
+      if (each.counter != kOwnRuleCounter) each.counter = ++counter;
+    }
+    std::erase_if(rules, [](const Rule& each) { return each.counter == kOwnRuleCounter; });
+    out.rules = std::move(rules);
+    return out;
+  }
+  static std::vector<IpAddress> edges_of(const PolicyInput& input, const PolicyInput& asked) {
+    std::vector<IpAddress> edges;
+    const auto add = [&](const IpRange& range) {
+      edges.push_back(range.first);
+      edges.push_back(range.last);
+      if (const auto before = range.first.previous()) edges.push_back(*before);
+      if (const auto after = range.last.next()) edges.push_back(*after);
+    };
+    for (const auto* rules : {&input.rules, &*input.ceiling, &asked.rules}) {
+      for (const Rule& each : *rules) {
+        std::ranges::for_each(each.from, add);
+        std::ranges::for_each(each.to, add);
+      }
+    }
+    for (const PeerAddresses& peer : input.peers) {
+      for (const Prefix& prefix : peer.addresses) add(prefix.range());
+    }
+    std::ranges::for_each(input.own, add);
+    return edges;
+  }
+
   static std::string device_of(const Operation& operation) {
     return std::visit(
         [](const auto& o) -> std::string {

@@ -11,6 +11,7 @@ namespace {
 TEST(hostile_node, touches_nothing_outside_our_scope) {
   size_t taken = 0;
   size_t refused = 0;
+  size_t allowed = 0;
   for (uint32_t seed = 0; seed < 2000; ++seed) {
     std::mt19937 random(seed);
     HostileNode node([&](uint32_t n) { return static_cast<uint32_t>(random() % n); });
@@ -24,12 +25,18 @@ TEST(hostile_node, touches_nothing_outside_our_scope) {
       }
       ASSERT_EQ(check.commit(), "") << "seed " << seed << " epoch " << epoch;
     }
+    if (seed % 4 == 0) {
+      const auto draw = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+      ASSERT_EQ(check.judge_packets(400, draw), "") << "seed " << seed;
+      allowed += check.allowed;
+    }
     taken += check.taken;
     refused += check.refused;
   }
   // The bounds are tried from both sides.
   EXPECT_GT(taken, 2000U);
   EXPECT_GT(refused, 2000U);
+  EXPECT_GT(allowed, 2000U);
 }
 
 }  // namespace
