@@ -225,6 +225,24 @@ std::vector<Refused> check_bounds(const NodeState& state, const Config& config,
   return Bounds(state, config, facts).run();
 }
 
+WithinBounds keep_within_bounds(NodeState state, const Config& config, const BoundsFacts& facts) {
+  WithinBounds out{std::move(state), {}};
+  // One round after the other: complaints are bounded, and what goes may be what another one was
+  // refused for.
+  for (;;) {
+    const std::vector<Refused> refused = check_bounds(out.state, config, facts);
+    if (refused.empty()) return out;
+    const NodeState before = out.state;
+    for (const Refused& one : refused) erase(out.state, one.object);
+    out.dropped.insert(out.dropped.end(), refused.begin(), refused.end());
+    // About no single object: nothing of it can stay.
+    if (out.state == before) {
+      out.state = {};
+      out.state.clock = before.clock;
+    }
+  }
+}
+
 std::vector<NamedPeer> named_peers(const Config& config) {
   std::vector<NamedPeer> named;
   for (const PeerConfig& peer : config.peers) {

@@ -47,6 +47,14 @@ struct BoundsFacts {
 std::vector<Refused> check_bounds(const NodeState& state, const Config& config,
                                   const BoundsFacts& facts);
 
+/// What is left of a state that was within bounds before the configuration or the host's networks
+/// changed, and what had to go.
+struct WithinBounds {
+  NodeState state;
+  std::vector<Refused> dropped;
+};
+WithinBounds keep_within_bounds(NodeState state, const Config& config, const BoundsFacts& facts);
+
 /// Names to look up, by peer: what the node is told, and the only endpoints it may set.
 struct NamedPeer {
   PublicKey peer;

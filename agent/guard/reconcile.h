@@ -13,7 +13,7 @@ namespace sallyport {
 
 /// The endpoints that we asked for last, by peer; nothing where we asked for none. The kernel moves
 /// endpoints by itself, so an observed one that differs is no reason to set it again, but a changed
-/// wish is. Empty after a start: then a peer that has any endpoint keeps it.
+/// wish is. A peer of whom nothing is known keeps any endpoint that it has.
 using AskedEndpoints = std::map<PublicKey, std::optional<Endpoint>>;
 AskedEndpoints asked_endpoints(const KernelState& desired);
 

@@ -24,6 +24,8 @@ NodeActions Node::on(const channel::Name& name, WallTime, Instant now) {
   hosts_.try_emplace(name.host, HostState{.due = now, .retry = kLookupFirstRetry, .found = {}});
   forget_unused_hosts();
   wanted_.endpoints.erase(name.peer);
+  // What was refused under another configuration may be right under this one.
+  barred_.erase(ObjectId{ObjectKind::kEndpoint, name.peer, {}, 0});
   choose(name.peer, names_[name.peer]);
   return advance(now);
 }
@@ -74,6 +76,13 @@ NodeActions Node::on(const channel::RefusedObject& refused, WallTime, Instant no
       barred_.insert_or_assign(id, PeerEndpoint{id.peer, found->second});
   }
   return {};
+}
+
+NodeActions Node::on(const channel::Withdrawn& withdrawn, WallTime, Instant now) {
+  erase(accepted_, withdrawn.object);
+  // An epoch under way was made on the state that had it; what it says anew is said once more.
+  if (in_flight_) erase(*in_flight_, withdrawn.object);
+  return advance(now);
 }
 
 void Node::forget_unused_hosts() {

@@ -69,6 +69,7 @@ class Node {
   NodeActions on(const channel::NetworkChanged& changed, WallTime wall, Instant now);
   NodeActions on(const channel::Accepted& accepted, WallTime wall, Instant now);
   NodeActions on(const channel::RefusedObject& refused, WallTime wall, Instant now);
+  NodeActions on(const channel::Withdrawn& withdrawn, WallTime wall, Instant now);
 
   void forget_unused_hosts();
   void choose(const PublicKey& peer, const Watch& watch);

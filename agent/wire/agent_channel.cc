@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "agent/base/overloaded.h"
 #include "agent/wire/node_object_codec.h"
 
 namespace sallyport::channel {
@@ -25,11 +26,7 @@ enum class Kind : uint8_t {
   kNetworkChanged = 70,
   kAccepted = 71,
   kRefused = 72,
-};
-
-template <class... Visitors>
-struct Overloaded : Visitors... {
-  using Visitors::operator()...;
+  kWithdrawn = 73,
 };
 
 bool is_host(std::string_view host) {
@@ -90,6 +87,8 @@ Result<AgentRecord, ChannelError> parse_record(Kind kind, ByteReader& in, AgentR
       return AgentRecord{Accepted{in.u64()}};
     case Kind::kRefused:
       return parse_refused(in);
+    case Kind::kWithdrawn:
+      return AgentRecord{Withdrawn{TRY(parse_object_id(in))}};
     case Kind::kBegin:
     case Kind::kPut:
     case Kind::kDelete:
@@ -161,6 +160,7 @@ bool write_body(ByteWriter& out, const AgentRecord& record) {
                         [&](const NetworkChanged&) { return true; },
                         [&](const Accepted& r) { return out.u64(r.epoch), true; },
                         [&](const RefusedObject& r) { return write_refused(out, r), true; },
+                        [&](const Withdrawn& r) { return write_object_id(out, r.object), true; },
                     },
                     record);
 }
@@ -174,6 +174,7 @@ Kind kind_of(const AgentRecord& record) {
                         [](const NetworkChanged&) { return Kind::kNetworkChanged; },
                         [](const Accepted&) { return Kind::kAccepted; },
                         [](const RefusedObject&) { return Kind::kRefused; },
+                        [](const Withdrawn&) { return Kind::kWithdrawn; },
                     },
                     record);
 }

@@ -6,7 +6,8 @@
 /// messages, Commit; the agent answers with Accepted, or with a Refused for each object that it
 /// does not take, and then keeps the state from before. At most one epoch is under way. An epoch
 /// number is greater than the one before. The agent opens with Hello and a Name for each name to
-/// look up, then Ready, and later sends more of Name, Forget and observations as things change.
+/// look up, then Ready, and later sends more of Name, Forget, Withdrawn and observations as things
+/// change.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@ namespace sallyport::channel {
 /// One page group in the kernel's socket buffer, and what both ends keep as their receive buffer.
 constexpr size_t kMaxMessage = 32768;
 /// Both programs come from one package; this finds the node of a half-done upgrade.
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kVersion = 2;
 
 // Bounds of one object, so that the largest still fits into a message.
 constexpr size_t kMaxAllowedIps = 1024;  // 18 bytes each; a subnet router has tens
@@ -95,8 +96,13 @@ struct RefusedObject {
   Refused refused;
   friend bool operator==(const RefusedObject&, const RefusedObject&) = default;
 };
-using AgentRecord =
-    std::variant<Hello, Name, Forget, Ready, ClockSync, NetworkChanged, Accepted, RefusedObject>;
+/// An object accepted before is so no longer: the configuration or the host's networks changed.
+struct Withdrawn {
+  ObjectId object;
+  friend bool operator==(const Withdrawn&, const Withdrawn&) = default;
+};
+using AgentRecord = std::variant<Hello, Name, Forget, Ready, ClockSync, NetworkChanged, Accepted,
+                                 RefusedObject, Withdrawn>;
 
 enum class ChannelError : uint8_t {
   kTooLong,      // the message

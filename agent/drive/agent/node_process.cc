@@ -74,6 +74,8 @@ void NodeProcess::tell(const channel::AgentRecord& record) {
 void NodeProcess::configure(const Config& config, BoundsFacts facts) {
   config_ = config;
   facts_ = std::move(facts);
+  WithinBounds within = keep_within_bounds(stage_.settled(), config_, facts_);
+  stage_.settle(std::move(within.state));
   const std::vector<NamedPeer> names = named_peers(config);
   for (const NamedPeer& old : told_) {
     const bool stays =
@@ -86,6 +88,8 @@ void NodeProcess::configure(const Config& config, BoundsFacts facts) {
     }
   }
   told_ = names;
+  // Behind the names: one that changed has made the node take back its old answer by itself.
+  for (const Refused& dropped : within.dropped) tell(channel::Withdrawn{dropped.object});
   if (!greeted_) tell(channel::Ready{});
   greeted_ = true;
 }

@@ -43,7 +43,9 @@ class NodeProcess {
   NodeProcess& operator=(const NodeProcess&) = delete;
   ~NodeProcess() = default;
 
-  /// Tells it the names to look up, or what changed of them. `facts` bound what it may say.
+  /// Tells it the names to look up, or what changed of them. `facts` bound what it may say; what it
+  /// said before and is no longer within bounds is withdrawn (see keep_within_bounds: the caller's
+  /// state loses the same).
   void configure(const Config& config, BoundsFacts facts);
   /// An observation of ours.
   void tell(const channel::AgentRecord& record);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "agent/drive/agent/saved_text.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace sallyport {
@@ -27,6 +28,29 @@ std::optional<Saved> parse_saved(std::string_view text) {
       return {};
     }
     out.offloads[{entry[0], entry[1]}] = entry[2].get<bool>();
+  }
+  return out;
+}
+
+std::string asked_text(const AskedEndpoints& asked) {
+  std::string out;
+  for (const auto& [key, endpoint] : asked) {
+    out += key.text() + " " + (endpoint ? endpoint->text() : "-") + "\n";
+  }
+  return out;
+}
+
+AskedEndpoints parse_asked(std::string_view text) {
+  AskedEndpoints out;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    const size_t space = line.find(' ');
+    if (space == std::string_view::npos) continue;
+    const auto key = PublicKey::parse(line.substr(0, space));
+    const std::string_view where = line.substr(space + 1);
+    const auto endpoint = Endpoint::parse(where);
+    if (key && (endpoint || where == "-")) out.insert_or_assign(*key, endpoint);
   }
   return out;
 }

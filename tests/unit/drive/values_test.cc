@@ -172,6 +172,16 @@ TEST(saved_text, is_read_back) {
   EXPECT_EQ(parse_saved(saved_text({})), Saved{});
 }
 
+TEST(asked_text, is_read_back_and_odd_lines_are_left_out) {
+  const AskedEndpoints asked{{key(1), Endpoint::parse("192.0.2.1:51820")},
+                             {key(2), Endpoint::parse("[2001:db8::1]:1")},
+                             {key(3), std::nullopt}};
+  EXPECT_EQ(parse_asked(asked_text(asked)), asked);
+  EXPECT_EQ(parse_asked("\n \nx y\n" + key(4).text() + " nowhere\n" + asked_text(asked) + "half"),
+            asked);
+  EXPECT_TRUE(parse_asked("").empty());
+}
+
 TEST(saved_text, refuses_what_it_has_not_written) {
   ASSERT_TRUE(parse_saved(R"({"sysctls":{"a":"1"},"offloads":[["eth0","x",true]]})"));
   for (const char* bad :

@@ -180,6 +180,47 @@ TEST_F(Bounds, rules_are_cut_down_to_tailnet_peers_and_kept_off_configured_ones)
                                       IpRange::parse("10.9.0.5-10.9.0.7").value()}));
 }
 
+TEST_F(Bounds, a_change_of_the_configuration_takes_what_it_no_longer_allows) {
+  NodeState state;
+  state.clock = ClockTrust::kCredible;
+  put(state, PeerEndpoint{Victim::key(1), Endpoint::parse("203.0.113.5:51820").value()});
+  put(state, peer(11, {"100.64.0.7/32"}));
+  put(state, peer(12, {"10.7.0.0/24"}));
+  put(state, OwnAddress{Victim::prefix("100.64.0.1/32")});
+  const auto keep = [&] {
+    return keep_within_bounds(state, victim.config, {victim.own_key, victim.devices});
+  };
+  ASSERT_TRUE(judge(state).empty());
+  EXPECT_EQ(keep().state, state);
+  EXPECT_THAT(keep().dropped, IsEmpty());
+
+  victim.config.peers[0].endpoint = "vpn.example:53";
+  victim.config.lans.push_back({"new", Victim::prefix("10.7.0.0/16"), "lan0", true, {}});
+  victim.devices[1].addresses.push_back(Victim::prefix("100.64.0.200/24"));
+  const WithinBounds left = keep();
+  EXPECT_THAT(judge(left.state), IsEmpty());
+  EXPECT_TRUE(left.state.endpoints.empty() && left.state.peers.empty() &&
+              left.state.addresses.empty());
+  EXPECT_EQ(left.state.clock, ClockTrust::kCredible);
+  EXPECT_EQ(left.dropped.size(), 4U);
+}
+
+TEST_F(Bounds, more_that_has_to_go_than_is_complained_about_goes_all) {
+  NodeState state;
+  for (uint32_t n = 0; n < 3 * kMaxRefusals; ++n) {
+    TailnetPeer one = peer(11, {});
+    one.node_key.bytes[0] = static_cast<uint8_t>(n);
+    one.allowed_ips = {Prefix::host(IpAddress::v4(0x0a070000 + n))};
+    put(state, one);
+  }
+  put(state, peer(12, {"100.64.0.7/32"}));
+  victim.config.lans.push_back({"new", Victim::prefix("10.7.0.0/16"), "lan0", true, {}});
+  const WithinBounds left =
+      keep_within_bounds(state, victim.config, {victim.own_key, victim.devices});
+  EXPECT_EQ(left.state.peers.size(), 1U);
+  EXPECT_EQ(left.dropped.size(), 3 * kMaxRefusals);
+}
+
 TEST_F(Bounds, names_are_those_that_are_no_addresses) {
   EXPECT_THAT(named_peers(victim.config),
               ElementsAre(NamedPeer{Victim::key(1), "vpn.example", 51820}));

@@ -222,6 +222,25 @@ TEST_F(node, a_second_complaint_about_one_epoch_changes_nothing) {
   EXPECT_EQ(tell(channel::Accepted{2}), NodeActions{}) << "still under way";
 }
 
+TEST_F(node, what_was_withdrawn_is_said_again_and_left_out_once_refused) {
+  have_one();
+  const ObjectId id{ObjectKind::kEndpoint, key(1), {}, 0};
+  EXPECT_EQ(tell(channel::Withdrawn{id}), NodeActions{epoch(2, {put(at(1, kFirst))})});
+  EXPECT_EQ(refuse(2, id, Refusal::kBadEndpoint), NodeActions{});
+  EXPECT_EQ(wake(kEpochRetry), NodeActions{});
+  // Another configuration: what was refused may be right now.
+  EXPECT_EQ(name(1, "vpn.example.org"), NodeActions{epoch(3, {put(at(1, kFirst))})});
+  EXPECT_EQ(tell(channel::Accepted{3}), NodeActions{});
+  EXPECT_EQ(tell(channel::Withdrawn{{ObjectKind::kRule, {}, {}, 7}}), NodeActions{});
+}
+
+TEST_F(node, what_was_withdrawn_while_it_spoke_is_no_longer_accepted) {
+  have_one();
+  EXPECT_EQ(name(2, "vpn.example.org", 53), NodeActions{epoch(2, {put(at(2, kFirst, 53))})});
+  EXPECT_EQ(tell(channel::Withdrawn{{ObjectKind::kEndpoint, key(1), {}, 0}}), NodeActions{});
+  EXPECT_EQ(tell(channel::Accepted{2}), NodeActions{epoch(3, {put(at(1, kFirst))})});
+}
+
 TEST_F(node, stops_if_the_agent_speaks_otherwise) {
   EXPECT_TRUE(stops(tell(channel::Ready{}))) << "no hello";
   EXPECT_TRUE(stops(tell(channel::Hello{.version = channel::kVersion + 1, .saved_clock = kSaved})));

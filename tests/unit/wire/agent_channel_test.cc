@@ -71,6 +71,8 @@ TEST(agent_channel, writes_these_bytes) {
   EXPECT_EQ(one(ClockSync{true}), from_hex("45 0001 01"));
   EXPECT_EQ(one(RefusedObject{5, {ObjectId{}, Refusal::kSequence}}),
             from_hex("48 000a 0000000000000005 00 05"));
+  EXPECT_EQ(one(Withdrawn{ObjectId{ObjectKind::kEndpoint, key(0x11), {}, 0}}),
+            from_hex("49 0021 01" + key_hex("11")));
 }
 
 TEST(agent_channel, reads_back_what_it_wrote) {
@@ -102,6 +104,7 @@ TEST(agent_channel, reads_back_what_the_agent_wrote) {
   for (uint8_t n = 0; n < kRefusalCount; ++n) {
     records.push_back(
         RefusedObject{n, {ObjectId{ObjectKind::kPeer, key(n), {}, 0}, static_cast<Refusal>(n)}});
+    records.push_back(Withdrawn{ObjectId{ObjectKind::kRule, {}, {}, n}});
   }
   std::vector<AgentRecord> back;
   const auto messages = write_agent_messages(records).value();
