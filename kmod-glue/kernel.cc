@@ -208,6 +208,21 @@ Result<void> Kernel::apply(const Operation& step) {
 
 Result<std::vector<Device>> Kernel::devices() { return list_devices(route_); }
 
+Result<std::map<Prefix, std::string>> Kernel::devices_towards(const std::vector<Prefix>& prefixes,
+                                                              const std::vector<Device>& devices) {
+  std::map<Prefix, std::string> found;
+  for (const Prefix& prefix : prefixes) {
+    const IpRange range = prefix.range();
+    auto index = TRY(device_towards(route_, range.first));
+    if (!index) index = TRY(device_towards(route_, range.last));
+    if (!index) continue;
+    const auto device = std::ranges::find(devices, *index, &Device::index);
+    if (device == devices.end() || device->loopback || device->name == scope_.device) continue;
+    found.emplace(prefix, device->name);
+  }
+  return found;
+}
+
 Result<std::vector<ForeignForwardChain>> Kernel::foreign_forward_chains() {
   return nft_.foreign_forward_chains();
 }

@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/result.h"
@@ -88,11 +90,16 @@ class Kernel {
   Result<void> apply(const Operation& step);
 
   Result<std::vector<Device>> devices();
+  /// The names of the devices behind which these prefixes are, as a route lookup of their first or
+  /// else last address says. Absent: no route, a default route only, or ours.
+  Result<std::map<Prefix, std::string>> devices_towards(const std::vector<Prefix>& prefixes,
+                                                        const std::vector<Device>& devices);
   Result<std::vector<ForeignForwardChain>> foreign_forward_chains();
 
   /// See KernelWatch.
   [[nodiscard]] int notification_fd() const { return watch_.fd(); }
   bool drain_notifications() { return watch_.drain(); }
+  void follow_routes(std::vector<Prefix> prefixes) { watch_.follow(std::move(prefixes)); }
 
  private:
   struct Applier;

@@ -6,11 +6,15 @@
 #include <nftables/libnftables.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string_view>
+#include <utility>
 
 #include "agent/base/fd.h"
 #include "kmod-glue/nft_text.h"
@@ -132,22 +136,25 @@ Result<std::optional<NftTable>> Nft::observe() {
 }
 
 Result<std::vector<ForeignForwardChain>> Nft::foreign_forward_chains() {
-  const Output json{context_.get(), NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_STATELESS};
-  std::vector<ForeignForwardChain> found;
+  // Terse: a table may hold a set of a million addresses.
+  const Output json{context_.get(),
+                    NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_TERSE};
+  std::set<std::pair<std::string, std::string>> tables;
   for (const Json& chain : objects(TRY(run("list chains", "list nftables chains")), "chain")) {
-    ForeignForwardChain one{.family = member(chain, "family"),
-                            .table = member(chain, "table"),
-                            .chain = member(chain, "name"),
-                            .drops = member(chain, "policy") == "drop"};
+    const std::string family = member(chain, "family");
+    const std::string table = member(chain, "table");
     if (member(chain, "hook") != "forward") continue;
-    if (one.family == "inet" && one.table == kNftTable) continue;
-    if (one.family != "ip" && one.family != "ip6" && one.family != "inet") continue;
-    const auto listing = run(fmt::format("list chain {} {} {}", one.family, one.table, one.chain),
-                             "list nftables chain " + one.chain);
+    if (family == "inet" && table == kNftTable) continue;
+    if (family != "ip" && family != "ip6" && family != "inet") continue;
+    tables.emplace(family, table);
+  }
+  std::vector<ForeignForwardChain> found;
+  for (const auto& [family, table] : tables) {
+    const auto listing =
+        run(fmt::format("list table {} {}", family, table), "list nftables table " + table);
     // Gone meanwhile: then it drops nothing either.
     if (!listing) continue;
-    one.rules = objects(*listing, "rule").size();
-    if (one.drops || one.rules > 0) found.push_back(std::move(one));
+    std::ranges::move(parse_forward_chains(*listing), std::back_inserter(found));
   }
   return found;
 }

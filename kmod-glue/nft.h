@@ -2,7 +2,6 @@
 /// nftables through libnftables: our own table, and a look at other people's forward chains.
 #pragma once
 
-#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,21 +9,11 @@
 
 #include "agent/base/result.h"
 #include "agent/model/kernel_state.h"
+#include "kmod-glue/nft_forward.h"
 
 struct nft_ctx;
 
 namespace sallyport {
-
-/// A base chain on hook forward that may drop what we forward. What iptables-legacy holds is not
-/// seen here: the kernel keeps it apart from nftables, and only iptables-legacy itself lists it.
-struct ForeignForwardChain {
-  std::string family;  // "ip", "ip6", "inet"
-  std::string table;
-  std::string chain;
-  bool drops = false;  // its policy
-  size_t rules = 0;
-  friend bool operator==(const ForeignForwardChain&, const ForeignForwardChain&) = default;
-};
 
 /// Belongs to the network namespace where it was opened.
 class Nft {

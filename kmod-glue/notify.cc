@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "kmod-glue/notify.h"
 
+#include <arpa/inet.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -70,10 +72,23 @@ bool drain_one(int fd, const std::function<bool(const Answer&)>& concerns) {
 constexpr auto kRoutePolicy = [] {
   AttrPolicy<RTA_TABLE + 1> policy{};
   policy[RTA_TABLE] = {Shape::kExact, 4};
+  policy[RTA_DST] = {Shape::kAtLeast, 4};
   return policy;
 }();
 
-bool route_concerns(const Answer& message, uint32_t table) {
+bool is_towards(const rtmsg& header, ByteView destination, const std::vector<Prefix>& followed) {
+  std::array<uint8_t, 16> bytes{};
+  const size_t size = header.rtm_family == AF_INET ? 4 : 16;
+  if (destination.size() != size) return true;
+  std::memcpy(bytes.data(), destination.data(), size);
+  uint32_t number_be = 0;
+  std::memcpy(&number_be, bytes.data(), sizeof number_be);
+  const Prefix to{size == 4 ? IpAddress::v4(ntohl(number_be)) : IpAddress::v6(bytes),
+                  header.rtm_dst_len};
+  return std::ranges::any_of(followed, [&](const Prefix& prefix) { return prefix.overlaps(to); });
+}
+
+bool route_concerns(const Answer& message, uint32_t table, const std::vector<Prefix>& followed) {
   if (message.type != RTM_NEWROUTE && message.type != RTM_DELROUTE) return true;
   rtmsg header{};
   if (message.payload.size() < sizeof header) return true;
@@ -82,7 +97,8 @@ bool route_concerns(const Answer& message, uint32_t table) {
   const auto attrs = Attrs<kRoutePolicy.size()>::parse(
       message.payload.subspan(NLMSG_ALIGN(sizeof header)), kRoutePolicy);
   if (!attrs) return true;
-  return attrs->value<uint32_t>(RTA_TABLE).value_or(header.rtm_table) == table;
+  if (attrs->value<uint32_t>(RTA_TABLE).value_or(header.rtm_table) == table) return true;
+  return !followed.empty() && is_towards(header, attrs->nest(RTA_DST), followed);
 }
 
 // In each kind of message but NEWGEN, attribute 1 is the table's name.
@@ -127,8 +143,9 @@ Result<KernelWatch> KernelWatch::open(uint32_t table) {
 }
 
 bool KernelWatch::drain() {
-  const bool route = drain_one(
-      route_.raw(), [this](const Answer& message) { return route_concerns(message, table_); });
+  const bool route = drain_one(route_.raw(), [this](const Answer& message) {
+    return route_concerns(message, table_, followed_);
+  });
   const bool nft = drain_one(nft_.raw(), nft_concerns);
   return route || nft;
 }

@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
+#include "agent/model/ip.h"
 
 namespace sallyport {
 
@@ -20,9 +23,12 @@ class KernelWatch {
   /// Readable when drain() has something to read. Borrowed.
   [[nodiscard]] int fd() const { return poll_.raw(); }
   /// Reads all there is, without waiting. True if one has to look again: a link, an address, a
-  /// routing rule, a route in our table, a default route, our nftables table, or a chain or rule of
-  /// another's changed, or messages were lost. Our own changes are reported as well.
+  /// routing rule, a route in our table, a default route, one to a followed prefix, our nftables
+  /// table, or a chain or rule of another's changed, or messages were lost. Our own changes are
+  /// reported as well.
   bool drain();
+  /// From now on routes of any table that overlap these concern us too.
+  void follow(std::vector<Prefix> prefixes) { followed_ = std::move(prefixes); }
 
  private:
   KernelWatch() = default;
@@ -31,6 +37,7 @@ class KernelWatch {
   Fd nft_;
   Fd poll_;
   uint32_t table_ = 0;
+  std::vector<Prefix> followed_;
 };
 
 }  // namespace sallyport

@@ -172,4 +172,34 @@ Result<void> delete_route(NetlinkSocket& route, const Route& unwanted) {
   return done;
 }
 
+Result<std::optional<uint32_t>> device_towards(NetlinkSocket& route, const IpAddress& address) {
+  const std::string doing = "find the way to " + address.text();
+  rtmsg header{};
+  header.rtm_family = static_cast<uint8_t>(libnl::address_family(address));
+  header.rtm_dst_len = static_cast<uint8_t>(address.bits());
+  header.rtm_flags = RTM_F_FIB_MATCH;  // the route itself, so that a default one shows
+  const libnl::Owned<nl_msg> message{nlmsg_alloc_simple(RTM_GETROUTE, NLM_F_REQUEST)};
+  const auto to = libnl::make_address(Prefix::host(address));
+  if (!message || !to || nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO) < 0 ||
+      nla_put_addr(message.get(), RTA_DST, to.get()) < 0) {
+    return fail(ENOMEM, doing);
+  }
+  std::optional<uint32_t> index;
+  const auto done = libnl::request(route, *message, doing, [&](const Answer& answer) {
+    const auto found = libnl::parse<rtnl_route>(answer);
+    if (!found || rtnl_route_get_type(found.get()) != RTN_UNICAST) return;
+    const auto prefix = libnl::prefix_of(rtnl_route_get_dst(found.get()));
+    if (!prefix || prefix->length == 0 || rtnl_route_get_nnexthops(found.get()) == 0) return;
+    index = static_cast<uint32_t>(rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(found.get(), 0)));
+  });
+  if (done) return index;
+  const bool nowhere = done.error().code == std::errc::network_unreachable ||
+                       done.error().code == std::errc::host_unreachable ||
+                       done.error().code == std::errc::no_such_process ||
+                       done.error().code == std::errc::permission_denied ||
+                       done.error().code == std::errc::invalid_argument;
+  if (nowhere) return std::optional<uint32_t>{};
+  return Fail{done.error()};
+}
+
 }  // namespace sallyport

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "agent/base/result.h"
@@ -25,5 +26,9 @@ Result<std::vector<Route>> routes_in(NetlinkSocket& route, uint32_t table);
 Result<void> add_route(NetlinkSocket& route, const Route& wanted);
 /// A route that is not there, or whose device is gone, is deleted already.
 Result<void> delete_route(NetlinkSocket& route, const Route& unwanted);
+
+/// The index of the device by which the host would send to `address`, rules and all tables asked;
+/// nothing where no route leads there, or only a default route, which leads everywhere.
+Result<std::optional<uint32_t>> device_towards(NetlinkSocket& route, const IpAddress& address);
 
 }  // namespace sallyport

@@ -3,15 +3,11 @@
 
 #include <algorithm>
 
+#include "agent/base/overloaded.h"
 #include "agent/guard/reconcile.h"
 
 namespace sallyport {
 namespace {
-
-template <class... Visitors>
-struct Overloaded : Visitors... {
-  using Visitors::operator()...;
-};
 
 constexpr size_t kShownPrefixes = 8;  // a peer may have hundreds; a line has room for some
 

@@ -6,18 +6,10 @@
 #include <utility>
 
 #include "agent/guard/port_set.h"
+#include "agent/guard/sysctl_keys.h"
 
 namespace sallyport {
 namespace {
-
-constexpr const char* kForwardV4 = "net/ipv4/ip_forward";
-constexpr const char* kForwardV6 = "net/ipv6/conf/all/forwarding";
-// The kernel clears this one itself when forwarding is turned on, and sets it when that is turned
-// off, whatever it was. Asked for by name so that it is saved and put back.
-// Source: net/ipv4/devinet.c inet_forward_change.
-constexpr const char* kRedirectsV4 = "net/ipv4/conf/all/accept_redirects";
-constexpr const char* kSendRedirectsV4 = "net/ipv4/conf/all/send_redirects";
-constexpr const char* kReservedPorts = "net/ipv4/ip_local_reserved_ports";
 
 std::string accept_ra_key(const std::string& device) {
   return "net/ipv6/conf/" + device + "/accept_ra";
@@ -276,9 +268,11 @@ std::optional<std::string> lan_device(const LanConfig& lan, const PlanFacts& fac
   return std::nullopt;
 }
 
-std::map<uint32_t, bool> port_roles(const Config& config, const std::vector<Device>& devices) {
+std::map<uint32_t, bool> port_roles(const Config& config, const std::vector<Device>& devices,
+                                    const std::map<Prefix, std::string>& lan_devices) {
   PlanFacts facts;
   facts.devices = devices;
+  facts.lan_devices = lan_devices;
   std::vector<std::string> lans;
   for (const LanConfig& lan : config.lans) {
     if (auto device = lan_device(lan, facts)) lans.push_back(std::move(*device));

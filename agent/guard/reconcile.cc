@@ -6,6 +6,8 @@
 #include <tuple>
 #include <utility>
 
+#include "agent/guard/sysctl_keys.h"
+
 namespace sallyport {
 namespace {
 
@@ -23,9 +25,6 @@ std::vector<T> missing_from(const std::vector<T>& a, const std::set<T>& b) {
   }
   return out;
 }
-
-constexpr const char* kForwardV4 = "net/ipv4/ip_forward";
-constexpr const char* kRedirectsV4 = "net/ipv4/conf/all/accept_redirects";
 
 bool turns_forwarding(const std::string& key) {
   return key == kForwardV4 || key.ends_with("/forwarding");

@@ -204,8 +204,78 @@ TEST_F(kernel_changes, forward_chains_of_others_are_shown) {
   const auto found = kernel->foreign_forward_chains();
   ASSERT_TRUE(found);
   EXPECT_THAT(*found,
-              testing::UnorderedElementsAre(ForeignForwardChain{"ip", "filter", "FORWARD", true, 1},
-                                            ForeignForwardChain{"inet", "fw", "f", false, 2}));
+              testing::UnorderedElementsAre(
+                  ForeignForwardChain{"ip",
+                                      "filter",
+                                      "FORWARD",
+                                      true,
+                                      1,
+                                      {{{{"docker0"}, false}, {}, ForwardVerdict::kAccept}}},
+                  ForeignForwardChain{"inet", "fw", "f", false, 2, {}}));
+}
+
+// As docker leaves a host; then what doctor prints is added.
+TEST_F(kernel_changes, a_forward_chain_that_jumps_is_followed) {
+  const auto stops = [&] {
+    const auto found = kernel->foreign_forward_chains();
+    EXPECT_TRUE(found);
+    return found && std::ranges::any_of(*found, [](const ForeignForwardChain& chain) {
+             return chain.stops(kDevice, "lan0") || chain.stops("lan0", kDevice);
+           });
+  };
+  shell(
+      "nft 'table ip filter { chain USER { return; }; chain OTHER { drop; }; "
+      "chain FORWARD { type filter hook forward priority filter; policy drop; jump USER; "
+      "iifname docker0 oifname docker0 accept; ct state established accept; "
+      "iifname docker0 jump OTHER; }; }'");
+  EXPECT_TRUE(stops());
+  shell("nft insert rule ip filter USER iifname sallyport0 counter accept");
+  EXPECT_TRUE(stops());
+  shell("nft insert rule ip filter USER oifname { sallyport0, docker0 } counter accept");
+  EXPECT_FALSE(stops());
+  shell("nft flush chain ip filter USER");
+  EXPECT_TRUE(stops());
+  shell(
+      "nft insert rule ip filter FORWARD iifname sallyport0 accept && nft insert rule ip filter "
+      "FORWARD oifname sallyport0 accept");
+  EXPECT_FALSE(stops());
+  shell("nft insert rule ip filter FORWARD oifname lan0 drop");
+  EXPECT_TRUE(stops());
+}
+
+TEST_F(kernel_changes, a_lan_behind_a_router_is_found_and_followed) {
+  const Prefix far = *Prefix::parse("10.7.0.0/16");
+  const Prefix far6 = *Prefix::parse("fd77::/48");
+  const Prefix gone = *Prefix::parse("10.9.0.0/16");
+  kernel->follow_routes({far, far6});
+  const auto where = [&] {
+    const auto devices = kernel->devices();
+    EXPECT_TRUE(devices);
+    const auto found = kernel->devices_towards({far, far6, gone}, *devices);
+    EXPECT_TRUE(found) << found.error().text();
+    return found ? *found : std::map<Prefix, std::string>{};
+  };
+  // The default route leads everywhere, and therefore tells nothing.
+  EXPECT_THAT(where(), IsEmpty());
+  kernel->drain_notifications();
+  shell("ip route add 10.77.0.0/16 via 10.1.2.9 dev lan0");
+  EXPECT_FALSE(kernel->drain_notifications());
+  shell("ip route add 10.7.0.0/16 via 10.1.2.9 dev lan0; ip -6 addr add fd01::1/64 dev lan0 nodad");
+  EXPECT_TRUE(kernel->drain_notifications());
+  EXPECT_THAT(where(), ElementsAre(std::pair{far, std::string("lan0")}));
+  shell("ip -6 route add fd00::/8 via fd01::9 dev lan0");
+  EXPECT_TRUE(kernel->drain_notifications());
+  EXPECT_THAT(where(), ElementsAre(std::pair{far, std::string("lan0")},
+                                   std::pair{far6, std::string("lan0")}));
+  shell("ip route replace 10.7.0.0/16 via 192.0.2.9 dev wan0");
+  EXPECT_TRUE(kernel->drain_notifications());
+  EXPECT_EQ(where().at(far), "wan0");
+  // Only its upper half is routed.
+  shell(
+      "ip route del 10.7.0.0/16; ip route add 10.7.128.0/17 dev lan0; ip route add blackhole "
+      "10.9.0.0/16");
+  EXPECT_EQ(where().at(far), "lan0");
+  EXPECT_FALSE(where().contains(gone));
 }
 
 }  // namespace

@@ -109,7 +109,8 @@ class Agent {
   ControlAnswer answer_peer_offer(const Json& args);
   ControlAnswer answer_doctor_fixing(bool fix);
   ControlAnswer answer_plan_of_file();
-  std::vector<Finding> findings();
+  std::vector<Finding> findings(bool thorough);
+  std::vector<Description> pending();
   [[nodiscard]] PolicyDriver::Now now() const;
 
   io::Loop& loop_;

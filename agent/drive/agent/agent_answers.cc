@@ -59,8 +59,9 @@ std::optional<IpAddress> free_address(const Config& config, const Prefix& ours) 
 
 }  // namespace
 
-std::vector<Finding> Agent::findings() {
+std::vector<Finding> Agent::findings(bool thorough) {
   static const std::vector<Device> kNoDevices;
+  static const std::map<Prefix, std::string> kNoLans;
   std::vector<ForeignForwardChain> chains;
   if (kernel_) {
     auto found = kernel_->foreign_forward_chains();
@@ -71,8 +72,22 @@ std::vector<Finding> Agent::findings() {
                    .missing = probe_.missing,
                    .forward_chains = chains,
                    .failures = failures_,
+                   .pending = thorough ? pending() : std::vector<Description>(),
+                   .lan_devices = kernel_driver_ ? kernel_driver_->lan_devices() : kNoLans,
                    .clock = node_state_.clock,
                    .node_alive = node_ != nullptr && !node_timer_.armed()});
+}
+
+// What the next turn would do, the device itself looked at; a step that failed is told as such.
+std::vector<Description> Agent::pending() {
+  if (!kernel_driver_ || !private_key_ || !failures_.empty()) return {};
+  kernel_driver_->doubt();
+  const auto steps = kernel_driver_->preview(config_, node_state_, *private_key_, wg_port_);
+  std::vector<Description> out;
+  if (!steps) return out;
+  out.reserve(steps->size());
+  for (const Operation& step : *steps) out.push_back(describe(step));
+  return out;
 }
 
 ControlAnswer Agent::answer_with(const std::function<ControlAnswer(const AgentView&)>& make,
@@ -82,7 +97,7 @@ ControlAnswer Agent::answer_with(const std::function<ControlAnswer(const AgentVi
   if (with_device) {
     auto dumped = wireguard_.dump(config_.node.device);
     if (dumped) device = std::move(*dumped);
-    health = findings();
+    health = findings(/*thorough=*/false);
   }
   return make({.config = config_,
                .policy = policy_.get(),
@@ -123,12 +138,12 @@ ControlAnswer Agent::answer(const std::string& verb, const Json& args) {
 }
 
 ControlAnswer Agent::answer_doctor_fixing(bool fix) {
-  std::vector<Finding> before = findings();
+  std::vector<Finding> before = findings(/*thorough=*/true);
   if (!fix || !kernel_driver_) return answer_doctor(before);
   // What is ours is mended by looking at it anew; what is an administrator's is not ours to change.
   kernel_driver_->doubt();
   turn();
-  const std::vector<Finding> after = findings();
+  const std::vector<Finding> after = findings(/*thorough=*/true);
   for (Finding& finding : before) {
     finding.fixed = std::ranges::none_of(after, [&](const Finding& still) {
       return still.id == finding.id && still.text == finding.text;

@@ -45,6 +45,12 @@ std::optional<WallTime> parse_seconds(std::string_view text) {
   return WallTime(std::chrono::seconds(seconds));
 }
 
+void log_withdrawn(const std::vector<Refused>& dropped) {
+  for (const Refused& one : dropped) {
+    log_warning("node_withdrawn object=\"{}\" why={}", one.object.text(), name_of(one.reason));
+  }
+}
+
 InputError as_input(const Error& error) { return {{}, error.text(), {}}; }
 
 }  // namespace
@@ -56,11 +62,15 @@ std::vector<InputError> Agent::apply(const Config& config) {
   if (!key) return {as_input(key.error())};
   const auto port = instance_.wg_port(config);
   if (!port) return {as_input(port.error())};
-  if (const auto looked = kernel_driver_->look(); !looked) return {as_input(looked.error())};
+  if (const auto looked = kernel_driver_->look(config); !looked) return {as_input(looked.error())};
 
+  WithinBounds within =
+      keep_within_bounds(node_state_, config, {key->public_key(), kernel_driver_->devices()});
   // The policy stands before anything it judges appears, and is gone before what it judged.
-  auto flipped = policy_->apply(config, node_state_, kernel_driver_->devices(), now());
+  auto flipped = policy_->apply(config, within.state, kernel_driver_->devices(), now());
   if (!flipped) return std::move(flipped).error();
+  log_withdrawn(within.dropped);
+  node_state_ = std::move(within.state);
   config_ = config;
   private_key_ = *key;
   wg_port_ = *port;
@@ -97,7 +107,7 @@ void Agent::converge(bool repairing) {
 }
 
 void Agent::set_ports() {
-  const auto roles = port_roles(config_, kernel_driver_->devices());
+  const auto roles = port_roles(config_, kernel_driver_->devices(), kernel_driver_->lan_devices());
   for (const auto& [index, wan] : roles) {
     const auto set = data_plane_->set_port(index, wan ? SP_PORT_WAN : SP_PORT_LAN);
     if (!set) log_warning("port_role_not_set ifindex={} why=\"{}\"", index, set.error().text());
@@ -106,7 +116,7 @@ void Agent::set_ports() {
 
 void Agent::turn() {
   if (!kernel_driver_) return;
-  if (const auto looked = kernel_driver_->look(); !looked) {
+  if (const auto looked = kernel_driver_->look(config_); !looked) {
     log_warning("devices_not_seen why=\"{}\" instead=try_again", looked.error().text());
     turn_timer_.arm(io::boot_now() + kRetry);
     return;
@@ -114,6 +124,10 @@ void Agent::turn() {
   const Surroundings seen = PolicyDriver::surroundings_of(config_, kernel_driver_->devices());
   if (seen != surroundings_) {
     surroundings_ = seen;
+    WithinBounds within = keep_within_bounds(
+        node_state_, config_, {private_key_->public_key(), kernel_driver_->devices()});
+    log_withdrawn(within.dropped);
+    node_state_ = std::move(within.state);
     renew_policy();
     if (node_) node_->tell(channel::NetworkChanged{});
     tell_node();

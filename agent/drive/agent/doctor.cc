@@ -17,17 +17,35 @@ void find_missing(const DoctorFacts& facts, std::vector<Finding>& out) {
   }
 }
 
+// The ways of packets that rules here may allow: between ours and each LAN and exit, or from peer
+// to peer.
+std::vector<std::string> other_ends(const DoctorFacts& facts) {
+  PlanFacts plan_facts;
+  plan_facts.devices = facts.devices;
+  plan_facts.lan_devices = facts.lan_devices;
+  std::vector<std::string> ends = exit_devices(facts.config, facts.devices);
+  for (const LanConfig& lan : facts.config.lans) {
+    if (auto device = lan_device(lan, plan_facts)) ends.push_back(*std::move(device));
+  }
+  if (ends.empty()) ends.push_back(facts.config.node.device);
+  return ends;
+}
+
 // nftables evaluates every base chain: an accept of ours in another table cannot overrule a drop
-// there. The rule has to stand in the chain that drops.
+// there. The rule has to stand in the chain that drops, and that chain is somebody else's.
 void find_forward_drops(const DoctorFacts& facts, std::vector<Finding>& out) {
+  const std::string& device = facts.config.node.device;
+  const std::vector<std::string> ends = other_ends(facts);
   for (const ForeignForwardChain& chain : facts.forward_chains) {
-    if (!chain.drops) continue;
+    const bool stops = std::ranges::any_of(ends, [&](const std::string& end) {
+      return chain.stops(device, end) || chain.stops(end, device);
+    });
+    if (!stops) continue;
     const std::string place = fmt::format("{} {} {}", chain.family, chain.table, chain.chain);
-    const std::string& device = facts.config.node.device;
     out.push_back(
         {"foreign_forward", Severity::kWarning,
          fmt::format("the firewall chain {} drops what it does not know, so it may drop what the "
-                     "rules here allow",
+                     "rules here allow; it is not ours, and --fix leaves it alone",
                      place),
          fmt::format("nft insert rule {0} iifname {1} accept && nft insert rule {0} oifname {1} "
                      "accept",
@@ -35,9 +53,20 @@ void find_forward_drops(const DoctorFacts& facts, std::vector<Finding>& out) {
   }
 }
 
+// An agent repairs what it is told of; nobody tells of a sysctl or a NIC feature.
+void find_drift(const DoctorFacts& facts, std::vector<Finding>& out) {
+  for (const Description& step : facts.pending) {
+    out.push_back({"drift", Severity::kWarning,
+                   fmt::format("the kernel is not as the configuration wants it: {} {}{}{}",
+                               step.op, step.object, step.detail.empty() ? "" : ", ", step.detail),
+                   "sallyport doctor --fix"});
+  }
+}
+
 void find_lans(const DoctorFacts& facts, std::vector<Finding>& out) {
   PlanFacts plan_facts;
   plan_facts.devices = facts.devices;
+  plan_facts.lan_devices = facts.lan_devices;
   if (facts.devices.empty()) return;  // down: nobody looks at ports
   for (const LanConfig& lan : facts.config.lans) {
     const auto device = lan_device(lan, plan_facts);
@@ -99,6 +128,7 @@ std::vector<Finding> diagnose(const DoctorFacts& facts) {
                    "sallyport-node does not run: names of endpoints are not looked up",
                    "journalctl -u sallyport-agent"});
   }
+  find_drift(facts, out);
   find_forward_drops(facts, out);
   find_lans(facts, out);
   find_rules(facts, out);

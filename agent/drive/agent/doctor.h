@@ -2,9 +2,11 @@
 /// What is wrong, and the command that mends it.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "agent/guard/reconcile.h"
 #include "agent/model/config.h"
 #include "agent/model/kernel_state.h"
 #include "agent/model/node_state.h"
@@ -28,7 +30,9 @@ struct DoctorFacts {
   const std::vector<Device>& devices;
   const std::vector<Missing>& missing;
   const std::vector<ForeignForwardChain>& forward_chains;
-  const std::vector<std::string>& failures;  // of the latest turn towards the plan
+  const std::vector<std::string>& failures;          // of the latest turn towards the plan
+  const std::vector<Description>& pending;           // what the next turn would do
+  const std::map<Prefix, std::string>& lan_devices;  // see PlanFacts
   ClockTrust clock = ClockTrust::kUnknown;
   bool node_alive = false;
 };

@@ -27,6 +27,7 @@ struct Directories {
 ///   STATE/wg_port       chosen at first start
 ///   STATE/restore       settings of others as they were before us
 ///   RUN/indices         slots of rules and peers in the kernel's maps
+///   RUN/asked_endpoints endpoints that we set last: the kernel moves them by itself
 class Instance {
  public:
   /// Makes the directories and takes the lock. Errors: EBUSY, another process holds it; EACCES ...

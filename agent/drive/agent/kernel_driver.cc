@@ -6,9 +6,12 @@
 
 #include "agent/base/log.h"
 #include "agent/drive/agent/saved_text.h"
+#include "agent/guard/bounds.h"
 
 namespace sallyport {
 namespace {
+
+constexpr const char* kAskedFile = "asked_endpoints";
 
 bool is_peer_step(const Operation& operation) {
   return std::holds_alternative<SetPeer>(operation) ||
@@ -23,10 +26,22 @@ size_t run_length(std::span<const Operation> operations) {
   return length;
 }
 
+std::vector<Prefix> lans_without_device(const Config& config) {
+  std::vector<Prefix> prefixes;
+  for (const LanConfig& lan : config.lans) {
+    if (lan.device.empty()) prefixes.push_back(lan.prefix);
+  }
+  return prefixes;
+}
+
 }  // namespace
 
-Result<void> KernelDriver::look() {
+Result<void> KernelDriver::look(const Config& config) {
+  const std::vector<Prefix> routed = lans_without_device(config);
+  // Told of changes from before the first look on.
+  kernel_.follow_routes(routed);
   facts_.devices = TRY(kernel_.devices());
+  facts_.lan_devices = TRY(kernel_.devices_towards(routed, facts_.devices));
   return {};
 }
 
@@ -38,8 +53,30 @@ Result<void> KernelDriver::load_saved() {
     if (!saved) return fail(EBADMSG, instance_.directories().state + "/restore is not ours");
     facts_.saved = *saved;
   }
+  const auto asked = instance_.read_run(kAskedFile);
+  if (asked && asked->has_value()) asked_ = parse_asked(**asked);
   saved_known_ = true;
   return {};
+}
+
+// A name that is not looked up yet is no changed wish.
+AskedEndpoints KernelDriver::asked_with(const Config& config, const KernelState& desired) const {
+  AskedEndpoints asked = asked_endpoints(desired);
+  for (const NamedPeer& named : named_peers(config)) {
+    const auto now = asked.find(named.peer);
+    const auto before = asked_.find(named.peer);
+    if (now != asked.end() && !now->second && before != asked_.end()) now->second = before->second;
+  }
+  return asked;
+}
+
+void KernelDriver::remember_asked(AskedEndpoints asked) {
+  if (asked == asked_) return;
+  asked_ = std::move(asked);
+  const auto written = instance_.write_run(kAskedFile, asked_text(asked_));
+  if (!written) {
+    log_warning("run_file_not_written file={} why=\"{}\"", kAskedFile, written.error().text());
+  }
 }
 
 Result<void> KernelDriver::save(const Saved& saved) {
@@ -79,6 +116,7 @@ Result<KernelDriver::Steps> KernelDriver::steps(const Config& config, const Node
   out.desired = plan(config, node, facts_);
   out.operations = reconcile(out.desired, observed, asked_);
   out.saved = remember(facts_.saved, out.desired, observed);
+  out.asked = asked_with(config, out.desired);
   return out;
 }
 
@@ -97,9 +135,14 @@ Result<KernelDriver::Outcome> KernelDriver::apply(Steps steps) {
       const Description what = describe(batch[failure.index]);
       outcome.failures.push_back(what.op + " " + what.object + ": " + failure.error.text());
       outcome.held_back |= holds_back(batch[failure.index]);
+      if (const auto* peer = std::get_if<SetPeer>(&batch[failure.index])) {
+        steps.asked.erase(peer->public_key);  // asked in vain: the next turn asks again
+        if (const auto old = asked_.find(peer->public_key); old != asked_.end())
+          steps.asked.insert(*old);
+      }
     }
   }
-  asked_ = asked_endpoints(steps.desired);
+  remember_asked(std::move(steps.asked));
   believed_ = outcome.failures.empty() ? steps.desired.wireguard : std::nullopt;
   return outcome;
 }
@@ -111,12 +154,15 @@ Result<KernelDriver::Outcome> KernelDriver::converge(const Config& config, const
 
 Result<std::vector<Operation>> KernelDriver::preview(const Config& config, const NodeState& node,
                                                      const PrivateKey& key, uint16_t wg_port) {
-  return TRY(steps(config, node, key, wg_port)).operations;
+  auto there = TRY(kernel_.devices_towards(lans_without_device(config), facts_.devices));
+  const auto running = std::exchange(facts_.lan_devices, std::move(there));
+  auto wanted = steps(config, node, key, wg_port);
+  facts_.lan_devices = running;
+  return std::move(TRY(std::move(wanted)).operations);
 }
 
 Result<KernelDriver::Outcome> KernelDriver::clear(const Config& config) {
   believed_.reset();
-  asked_.clear();
   const KernelState observed = TRY(observe(config));
   Steps out;
   out.desired = plan_nothing(facts_);

@@ -3,6 +3,7 @@
 /// somebody's `ip rule del` all take this one path.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,13 +29,17 @@ class KernelDriver {
     std::vector<std::string> failures;
   };
 
-  /// Looks at the host's devices again. Call before converge() and preview().
-  Result<void> look();
+  /// Looks again at the host's devices and at the ways to the LANs. Call before converge().
+  Result<void> look(const Config& config);
   [[nodiscard]] const std::vector<Device>& devices() const { return facts_.devices; }
+  /// See PlanFacts.
+  [[nodiscard]] const std::map<Prefix, std::string>& lan_devices() const {
+    return facts_.lan_devices;
+  }
 
   Result<Outcome> converge(const Config& config, const NodeState& node, const PrivateKey& key,
                            uint16_t wg_port);
-  /// What converge() would do. Nothing changes.
+  /// What converge() would do with another configuration. Nothing changes.
   Result<std::vector<Operation>> preview(const Config& config, const NodeState& node,
                                          const PrivateKey& key, uint16_t wg_port);
   /// `down`: nothing of ours, the rest as it was before our first start.
@@ -48,18 +53,21 @@ class KernelDriver {
     KernelState desired;
     std::vector<Operation> operations;
     Saved saved;
+    AskedEndpoints asked;
   };
   Result<KernelState> observe(const Config& config);
   Result<Steps> steps(const Config& config, const NodeState& node, const PrivateKey& key,
                       uint16_t wg_port);
   Result<Outcome> apply(Steps steps);
   Result<void> load_saved();
+  [[nodiscard]] AskedEndpoints asked_with(const Config& config, const KernelState& desired) const;
+  void remember_asked(AskedEndpoints asked);
   Result<void> save(const Saved& saved);
 
   Kernel& kernel_;
   const Instance& instance_;
   PlanFacts facts_;
-  bool saved_known_ = false;
+  bool saved_known_ = false;          // and what an agent before us asked for
   std::optional<WgDevice> believed_;  // what the device has, by our acknowledged changes
   AskedEndpoints asked_;
 };

@@ -16,11 +16,14 @@ struct State {
   std::vector<Missing> missing;
   std::vector<ForeignForwardChain> chains;
   std::vector<std::string> failures;
+  std::vector<Description> pending;
+  std::map<Prefix, std::string> lan_devices;
   ClockTrust clock = ClockTrust::kCredible;
   bool node_alive = true;
 
   [[nodiscard]] std::vector<Finding> findings() const {
-    return diagnose({config, devices, missing, chains, failures, clock, node_alive});
+    return diagnose(
+        {config, devices, missing, chains, failures, pending, lan_devices, clock, node_alive});
   }
 };
 
@@ -87,8 +90,22 @@ const Row kRows[] = {
      Severity::kError, "sallyport plan"},
     {"dead_node", [](State& s) { s.node_alive = false; }, "node", Severity::kError, "journalctl"},
     {"dropping_firewall",
-     [](State& s) { s.chains.push_back({"ip", "filter", "FORWARD", true, 3}); }, "foreign_forward",
-     Severity::kWarning, "nft insert rule ip filter FORWARD iifname wg9 accept"},
+     [](State& s) { s.chains.push_back({"ip", "filter", "FORWARD", true, 3, {}}); },
+     "foreign_forward", Severity::kWarning, "nft insert rule ip filter FORWARD iifname wg9 accept"},
+    {"firewall_that_lets_answers_fall",
+     [](State& s) {
+       s.chains.push_back(
+           {"ip", "filter", "FORWARD", true, 1, {{{{"wg9"}}, {}, ForwardVerdict::kAccept}}});
+     },
+     "foreign_forward", Severity::kWarning, "oifname wg9 accept"},
+    {"firewall_that_rejects_at_its_end",
+     [](State& s) {
+       s.chains.push_back({"inet", "fw", "f", false, 1, {{{}, {}, ForwardVerdict::kDrop}}});
+     },
+     "foreign_forward", Severity::kWarning, "nft insert rule inet fw f iifname wg9 accept"},
+    {"sysctl_turned_off",
+     [](State& s) { s.pending.push_back({"set-sysctl", "net/ipv4/ip_forward", "1"}); }, "drift",
+     Severity::kWarning, "sallyport doctor --fix"},
     {"lan_port_down", [](State& s) { s.devices[0].up = false; }, "lan_device", Severity::kWarning,
      "ip link set lan0 up"},
     {"lan_nowhere", [](State& s) { s.config.lans[0].prefix = *Prefix::parse("10.1.0.0/16"); },
@@ -104,7 +121,41 @@ INSTANTIATE_TEST_SUITE_P(rows, doctor, testing::ValuesIn(kRows),
 
 TEST(doctor_order, a_firewall_that_drops_nothing_is_none_of_our_business) {
   State state = healthy();
-  state.chains.push_back({"ip", "filter", "FORWARD", false, 3});
+  state.chains.push_back({"ip", "filter", "FORWARD", false, 3, {}});
+  EXPECT_TRUE(state.findings().empty());
+}
+
+TEST(doctor_order, the_rules_that_it_prints_are_enough) {
+  State state = healthy();
+  const ForwardRule in{{{"wg9"}}, {}, ForwardVerdict::kAccept};
+  const ForwardRule out{{}, {{"wg9"}}, ForwardVerdict::kAccept};
+  state.chains.push_back({"ip", "filter", "FORWARD", true, 2, {in, out}});
+  EXPECT_TRUE(state.findings().empty());
+  // A drop in front of them wins, one of another device's does not matter.
+  state.chains[0].by_device.insert(state.chains[0].by_device.begin(),
+                                   {{{"docker0"}}, {}, ForwardVerdict::kDrop});
+  EXPECT_TRUE(state.findings().empty());
+  state.chains[0].by_device.insert(state.chains[0].by_device.begin(),
+                                   {{}, {{"lan*"}}, ForwardVerdict::kDrop});
+  EXPECT_EQ(state.findings().size(), 1U);
+}
+
+TEST(doctor_order, accepting_each_way_by_itself_is_enough_too) {
+  State state = healthy();
+  state.chains.push_back({"ip", "filter", "FORWARD", true, 4, {}});
+  for (const char* end : {"lan0", "wan0"}) {
+    EXPECT_EQ(state.findings().size(), 1U);
+    state.chains[0].by_device.push_back({{{"wg9"}}, {{end}}, ForwardVerdict::kAccept});
+    state.chains[0].by_device.push_back({{{end}}, {{"wg9"}}, ForwardVerdict::kAccept});
+  }
+  EXPECT_TRUE(state.findings().empty());
+}
+
+TEST(doctor_order, a_lan_behind_a_router_is_on_the_port_that_leads_there) {
+  State state = healthy();
+  state.config.lans[0].prefix = *Prefix::parse("10.1.0.0/16");
+  EXPECT_EQ(state.findings().size(), 1U);
+  state.lan_devices[state.config.lans[0].prefix] = "lan0";
   EXPECT_TRUE(state.findings().empty());
 }
 
