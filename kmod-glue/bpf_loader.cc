@@ -128,6 +128,8 @@ Result<void> pin_maps(const bpf_object* object, const std::string& dir) {
   return {};
 }
 
+constexpr uint32_t kFirstPeers = 1024;  // slots that are mapped from the start
+
 constexpr uint64_t seconds_ns(uint64_t seconds) { return seconds * 1'000'000'000; }
 
 // In force until the agent has read its configuration.
@@ -174,6 +176,7 @@ DataPlane::DataPlane(DataPlaneOptions options, AclPrograms acl, PortPrograms por
       settings_(std::move(settings)),
       slots_(std::move(slots)),
       peers_(std::move(peers)),
+      mapped_peers_(std::min(options_.peers, kFirstPeers)),
       policy_(bpf_map__fd(acl_->maps.policies), slots_.as<sp_slot>(), settings_.as<sp_settings>()),
       paths_({.pins_fd = bpf_map__fd(acl_->maps.pins),
               .endpoints_fd = bpf_map__fd(acl_->maps.endpoints),
@@ -206,7 +209,8 @@ Result<std::unique_ptr<DataPlane>> DataPlane::open(const DataPlaneOptions& optio
   auto settings = TRY(MappedArray::map(bpf_map__fd(acl->maps.settings), sizeof(sp_settings)));
   auto slots =
       TRY(MappedArray::map(bpf_map__fd(acl->maps.slots), sizeof(sp_slot) * SP_POLICY_SLOTS));
-  auto peers = TRY(MappedArray::map(bpf_map__fd(acl->maps.peers), sizeof(sp_peer) * options.peers));
+  auto peers = TRY(MappedArray::map(bpf_map__fd(acl->maps.peers),
+                                    sizeof(sp_peer) * std::min(options.peers, kFirstPeers)));
   if (!adopted) {
     set_defaults(*settings.as<sp_settings>(), options.flows);
     if (pinned) TRY(pin_maps(acl->obj, options.pin_dir));
@@ -217,6 +221,15 @@ Result<std::unique_ptr<DataPlane>> DataPlane::open(const DataPlaneOptions& optio
   TRY(plane->start_reaper());
   TRY(plane->open_ring());
   return plane;
+}
+
+Result<void> DataPlane::show_peers(uint32_t count) {
+  if (count <= mapped_peers_) return {};
+  if (count > options_.peers) return fail(EINVAL, fmt::format("showing {} peers", count));
+  const uint32_t more = std::min(options_.peers, std::max(count, 2 * mapped_peers_));
+  peers_ = TRY(MappedArray::map(bpf_map__fd(acl_->maps.peers), sizeof(sp_peer) * more));
+  mapped_peers_ = more;
+  return {};
 }
 
 Result<DataPlane::PortPrograms> DataPlane::load_port(const acl_bpf& acl,

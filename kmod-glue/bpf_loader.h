@@ -80,7 +80,12 @@ class DataPlane {
   [[nodiscard]] const PathMaps& paths() const { return paths_; }
   /// Indexed as the policy's tables say. Do not touch `flows`, and give no slot to another peer
   /// while its `flows` is not 0.
-  [[nodiscard]] std::span<sp_peer> peers() { return {peers_.as<sp_peer>(), options_.peers}; }
+  [[nodiscard]] std::span<sp_peer> peers() { return {peers_.as<sp_peer>(), mapped_peers_}; }
+  /// How many slots there are: at least those that peers() shows.
+  [[nodiscard]] uint32_t peer_slots() const { return options_.peers; }
+  /// Makes peers() show `count` slots at least; earlier spans are void. What is mapped counts as
+  /// ours, so not all of it is from the start. EINVAL: more than there are.
+  Result<void> show_peers(uint32_t count);
 
   [[nodiscard]] Result<VerdictCounts> verdicts() const;
   /// For the counter indices 0 to count - 1.
@@ -122,7 +127,7 @@ class DataPlane {
 
   DataPlane(DataPlaneOptions options, AclPrograms acl, PortPrograms port, bool adopted,
             MappedArray settings, MappedArray slots, MappedArray peers);
-  static Result<PortPrograms> load_port(const acl_bpf& acl);
+  static Result<PortPrograms> load_port(const acl_bpf& acl, const DataPlaneOptions& options);
   static int on_ring_event(void* self, void* data, size_t size);
   Result<void> start_reaper();
   Result<void> open_ring();
@@ -134,6 +139,7 @@ class DataPlane {
   MappedArray settings_;
   MappedArray slots_;
   MappedArray peers_;
+  uint32_t mapped_peers_;
   PolicySlots policy_;
   PathMaps paths_;
   BpfAttachments attached_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What happens to a running agent.
+#include <malloc.h>
 #include <sys/timex.h>
 
 #include <algorithm>
@@ -104,6 +105,8 @@ void Agent::converge(bool repairing) {
     }
   }
   turn_timer_.arm(io::boot_now() + (failures_.empty() ? kLook : kRetry));
+  // Reading, compiling and comparing took several times of what is kept.
+  ::malloc_trim(0);
 }
 
 void Agent::set_ports() {

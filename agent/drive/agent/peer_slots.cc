@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "agent/drive/agent/peer_slots.h"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 
@@ -33,6 +34,12 @@ std::optional<std::vector<uint32_t>> PeerSlots::assign(
 uint32_t PeerSlots::find(const PublicKey& key) const {
   const auto known = live_.find(key);
   return known == live_.end() ? 0 : known->second;
+}
+
+uint32_t PeerSlots::highest() const {
+  uint32_t out = 0;
+  for (const auto& [key, slot] : live_) out = std::max(out, slot);
+  return out;
 }
 
 std::string PeerSlots::text() const {

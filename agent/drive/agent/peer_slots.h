@@ -26,6 +26,8 @@ class PeerSlots {
                                               const std::function<bool(uint32_t)>& in_use);
   /// 0: none.
   [[nodiscard]] uint32_t find(const PublicKey& key) const;
+  /// 0: none has any.
+  [[nodiscard]] uint32_t highest() const;
 
   /// One line a peer, for RUN/peer_slots.
   [[nodiscard]] std::string text() const;

@@ -109,16 +109,20 @@ Result<void, std::vector<InputError>> PolicyDriver::assign(const Config& config,
   keys.reserve(config.peers.size() + node.peers.size());
   for (const PeerConfig& peer : config.peers) keys.push_back(peer.public_key);
   for (const auto& [key, peer] : node.peers) keys.push_back(key);
-  const auto peers = data_plane_.peers();
-  const auto given = slots_.assign(keys, static_cast<uint32_t>(peers.size()),
-                                   [&](uint32_t slot) { return peers[slot].flows != 0; });
+  const auto given = slots_.assign(keys, data_plane_.peer_slots(), [&](uint32_t slot) {
+    return !data_plane_.show_peers(slot + 1) || data_plane_.peers()[slot].flows != 0;
+  });
   if (!given) {
     return Fail{
         std::vector{error(fmt::format("{} peers are more than the {} that this version serves",
-                                      keys.size(), peers.size() - 1),
+                                      keys.size(), data_plane_.peer_slots() - 1),
                           "remove peers that are not used any more")}};
   }
-  for (const uint32_t slot : *given) peers[slot] = sp_peer{};
+  // Those that an earlier process gave lie anywhere.
+  if (const auto shown = data_plane_.show_peers(slots_.highest() + 1); !shown) {
+    return Fail{std::vector{error(shown.error().text())}};
+  }
+  for (const uint32_t slot : *given) data_plane_.peers()[slot] = sp_peer{};
 
   auto changed = counters_.assign(resolved.rules);
   if (!changed) {
