@@ -27,6 +27,7 @@ class Gateway {
   int stop();
   /// SIGKILL to the agent, and to its node where it outlives it.
   void kill9();
+  void signal(int number) const { agent_->signal(number); }
   /// Pid of the node process, or -1.
   [[nodiscard]] int node_pid() const;
 

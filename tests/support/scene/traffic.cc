@@ -18,30 +18,7 @@
 namespace sallyport::scene {
 namespace {
 
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
-};
-
-Address address_of(const std::string& text, uint16_t port) {
-  Address out;
-  auto* four = reinterpret_cast<sockaddr_in*>(&out.storage);
-  auto* six = reinterpret_cast<sockaddr_in6*>(&out.storage);
-  if (inet_pton(AF_INET, text.c_str(), &four->sin_addr) == 1) {
-    four->sin_family = AF_INET;
-    four->sin_port = htons(port);
-    out.length = sizeof(sockaddr_in);
-  } else if (inet_pton(AF_INET6, text.c_str(), &six->sin6_addr) == 1) {
-    six->sin6_family = AF_INET6;
-    six->sin6_port = htons(port);
-    out.length = sizeof(sockaddr_in6);
-  }
-  return out;
-}
-
-std::pair<std::string, uint16_t> text_of(const Address& address) {
+std::pair<std::string, uint16_t> text_of(const SocketAddress& address) {
   std::array<char, INET6_ADDRSTRLEN> out{};
   if (address.storage.ss_family == AF_INET) {
     const auto* four = reinterpret_cast<const sockaddr_in*>(&address.storage);
@@ -56,7 +33,7 @@ std::pair<std::string, uint16_t> text_of(const Address& address) {
 Fd bound_socket(const std::string& netns, int type, const std::string& local, uint16_t port) {
   Fd out;
   inside(netns, [&] {
-    const Address address = address_of(local, port);
+    const SocketAddress address = socket_address(local, port);
     out = Fd(::socket(address.storage.ss_family, type | SOCK_CLOEXEC, 0));
     const int one = 1;
     ::setsockopt(out.raw(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -73,16 +50,30 @@ bool ready(const Fd& socket, short events, std::chrono::milliseconds limit) {
   return ::poll(&one, 1, static_cast<int>(limit.count())) > 0;
 }
 
-int64_t ticks() { return Clock::now().time_since_epoch().count(); }
-
 }  // namespace
+
+SocketAddress socket_address(const std::string& text, uint16_t port) {
+  SocketAddress out;
+  auto* four = reinterpret_cast<sockaddr_in*>(&out.storage);
+  auto* six = reinterpret_cast<sockaddr_in6*>(&out.storage);
+  if (inet_pton(AF_INET, text.c_str(), &four->sin_addr) == 1) {
+    four->sin_family = AF_INET;
+    four->sin_port = htons(port);
+    out.length = sizeof(sockaddr_in);
+  } else if (inet_pton(AF_INET6, text.c_str(), &six->sin6_addr) == 1) {
+    six->sin6_family = AF_INET6;
+    six->sin6_port = htons(port);
+    out.length = sizeof(sockaddr_in6);
+  }
+  return out;
+}
 
 Fd udp_socket(const std::string& netns, const std::string& local, uint16_t port) {
   return bound_socket(netns, SOCK_DGRAM, local, port);
 }
 
 uint16_t port_of(const Fd& socket) {
-  Address address;
+  SocketAddress address;
   address.length = sizeof address.storage;
   ::getsockname(socket.raw(), address.get(), &address.length);
   return text_of(address).second;
@@ -90,7 +81,7 @@ uint16_t port_of(const Fd& socket) {
 
 int send_to(const Fd& socket, const std::string& remote, uint16_t port,
             const std::string& payload) {
-  const Address to = address_of(remote, port);
+  const SocketAddress to = socket_address(remote, port);
   const ssize_t n = ::sendto(socket.raw(), payload.data(), payload.size(), 0, to.get(), to.length);
   return n < 0 ? errno : 0;
 }
@@ -98,7 +89,7 @@ int send_to(const Fd& socket, const std::string& remote, uint16_t port,
 std::optional<Datagram> receive(const Fd& socket, std::chrono::milliseconds limit) {
   if (!ready(socket, POLLIN, limit)) return {};
   std::array<char, 65536> buffer{};
-  Address from;
+  SocketAddress from;
   from.length = sizeof from.storage;
   const ssize_t n =
       ::recvfrom(socket.raw(), buffer.data(), buffer.size(), 0, from.get(), &from.length);
@@ -110,11 +101,11 @@ std::optional<Datagram> receive(const Fd& socket, std::chrono::milliseconds limi
 Connection tcp_connect(const std::string& netns, const std::string& remote, uint16_t port,
                        std::chrono::milliseconds limit, const std::string& local) {
   Connection out;
-  const Address to = address_of(remote, port);
+  const SocketAddress to = socket_address(remote, port);
   inside(netns, [&] {
     out.socket = Fd(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!local.empty()) {
-      const Address from = address_of(local, 0);
+      const SocketAddress from = socket_address(local, 0);
       ::bind(out.socket.raw(), from.get(), from.length);
     }
     if (::connect(out.socket.raw(), to.get(), to.length) != 0 && errno != EINPROGRESS) {
@@ -196,7 +187,7 @@ void EchoServer::serve() {
     ::poll(all.data(), all.size(), -1);
     if (all[0].revents != 0) return;
     if (all[1].revents != 0) {
-      Address from;
+      SocketAddress from;
       from.length = sizeof from.storage;
       const ssize_t n =
           ::recvfrom(udp_.raw(), buffer.data(), buffer.size(), 0, from.get(), &from.length);
@@ -216,7 +207,7 @@ void EchoServer::serve() {
       }
     }
     if (all[2].revents != 0) {
-      Address from;
+      SocketAddress from;
       from.length = sizeof from.storage;
       Fd connection(::accept4(tcp_.raw(), from.get(), &from.length, SOCK_CLOEXEC));
       if (connection.valid()) {
@@ -240,122 +231,6 @@ int pings(const std::string& netns, const std::string& remote, int count,
   const size_t start = result.out.rfind(' ', at - 1);
   std::istringstream(result.out.substr(start + 1)) >> received;
   return received;
-}
-
-Stream::Stream(const Ends& ends, int per_second, uint64_t window)
-    : ends_(ends), per_second_(per_second), window_(window) {
-  a_.socket = udp_socket(ends.a_netns, ends.a_address);
-  b_.socket = udp_socket(ends.b_netns, ends.b_address, ends.b_port);
-  ends_.b_port = port_of(b_.socket);
-  a_receiver_ = std::thread([this] { receive_loop(a_); });
-  b_receiver_ = std::thread([this] { receive_loop(b_); });
-  sender_ = std::thread([this] { send_loop(); });
-}
-
-Stream::~Stream() {
-  sending_ = false;
-  running_ = false;
-  sender_.join();
-  a_receiver_.join();
-  b_receiver_.join();
-}
-
-void Stream::send_loop() {
-  const auto gap = std::chrono::nanoseconds(1'000'000'000 / per_second_);
-  auto next = Clock::now();
-  std::array<uint64_t, 25> packet{};  // 200 bytes
-  while (sending_) {
-    std::this_thread::sleep_until(next);
-    // After a stall (a busy machine) some of the missed packets follow at once, so that the rate
-    // holds on average; not more than any queue on the way takes.
-    next = std::max(next, Clock::now() - 16 * gap);
-    while (next <= Clock::now() && sending_) {
-      next += gap;
-      const auto has_room = [this](const Side& from, const Side& to) {
-        return window_ == 0 || from.sent - to.received < window_;
-      };
-      if (a_sends_ && has_room(a_, b_)) {
-        packet[0] = a_.sent;
-        if (send_to(a_.socket, ends_.b_address, ends_.b_port,
-                    {reinterpret_cast<const char*>(packet.data()), sizeof packet}) == 0) {
-          ++a_.sent;
-        }
-      }
-      const uint16_t port = a_port_;
-      if (b_sends_ && port != 0 && has_room(b_, a_)) {
-        std::string to;
-        {
-          const std::lock_guard lock(peer_mutex_);
-          to = a_seen_as_;
-        }
-        packet[0] = b_.sent;
-        if (send_to(b_.socket, to, port,
-                    {reinterpret_cast<const char*>(packet.data()), sizeof packet}) == 0) {
-          ++b_.sent;
-        }
-      }
-    }
-  }
-}
-
-void Stream::receive_loop(Side& to) {
-  while (running_) {
-    const auto datagram = receive(to.socket, 20ms);
-    if (!datagram || datagram->payload.size() < 8) continue;
-    uint64_t number = 0;
-    std::memcpy(&number, datagram->payload.data(), sizeof number);
-    if (number > 100'000'000) continue;
-    if (&to == &b_) {
-      const std::lock_guard lock(peer_mutex_);
-      a_seen_as_ = datagram->from;
-      a_port_ = datagram->port;
-    }
-    if (to.seen.size() <= number) to.seen.resize(number + 4096);
-    if (to.seen[number]) {
-      ++to.duplicates;
-    } else {
-      to.seen[number] = true;
-      ++to.received;
-    }
-    to.highest = std::max(to.highest.load(), number);
-    to.last = ticks();
-  }
-}
-
-bool Stream::flowing(uint64_t packets, std::chrono::milliseconds limit) {
-  const Report before = now();
-  return eventually(
-      [&] {
-        const Report after = now();
-        return after.a_to_b.received >= before.a_to_b.received + packets &&
-               after.b_to_a.received >= before.b_to_a.received + packets;
-      },
-      limit);
-}
-
-Stream::Report Stream::now() const {
-  const auto direction = [](const Side& from, const Side& to) {
-    // What is received is read first: the difference never looks smaller than it is.
-    const uint64_t received = to.received;
-    return Direction{from.sent, received, to.duplicates, to.highest,
-                     Clock::time_point(Clock::duration(to.last.load()))};
-  };
-  return {direction(a_, b_), direction(b_, a_)};
-}
-
-std::string Stream::Report::text() const {
-  const auto direction = [](const char* name, const Direction& way) {
-    return std::string(name) + ": sent " + std::to_string(way.sent) + ", received " +
-           std::to_string(way.received) + ", highest " + std::to_string(way.highest) +
-           ", duplicates " + std::to_string(way.duplicates) + "\n";
-  };
-  return direction("there", a_to_b) + direction("back", b_to_a);
-}
-
-Stream::Report Stream::finish() {
-  sending_ = false;
-  eventually([&] { return now().lost() == 0; }, 3s);
-  return now();
 }
 
 }  // namespace sallyport::scene

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// Traffic of a scene: sockets inside namespaces, and streams that know what they lost.
+/// Traffic of a scene: sockets inside namespaces, and a server that echoes. Streams are in
+/// stream.h.
 #pragma once
 
-#include <atomic>
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -15,6 +17,15 @@
 #include "tests/support/scene/net.h"
 
 namespace sallyport::scene {
+
+struct SocketAddress {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+};
+/// Of "10.0.0.1" or "fd00::1"; length 0: neither.
+SocketAddress socket_address(const std::string& text, uint16_t port);
 
 /// A socket made inside a namespace; `local` and `remote` as "10.0.0.1" or "fd00::1".
 Fd udp_socket(const std::string& netns, const std::string& local, uint16_t port = 0);
@@ -64,64 +75,5 @@ class EchoServer {
 /// ICMP echo by the ping program of the system: how many of `count` came back.
 int pings(const std::string& netns, const std::string& remote, int count = 1,
           std::chrono::milliseconds limit = 3s);
-
-/// Numbered datagrams both ways at a steady rate. Loss is judged by the numbers alone.
-class Stream {
- public:
-  struct Ends {
-    std::string a_netns, a_address, b_netns, b_address;
-    uint16_t b_port = 0;
-  };
-  /// b_address is where `b` listens and where a sends; b sends to where a's packets come from.
-  /// `window`: packets that may be under way in each direction. A machine too busy for the rate
-  /// then slows the stream down instead of overflowing a queue, so that every loss is somebody's
-  /// doing. 0: no window, for a stream that is to be cut and must go on sending all the same.
-  explicit Stream(const Ends& ends, int per_second = 1000, uint64_t window = 400);
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  ~Stream();
-
-  /// Waits until both directions have received `packets` more.
-  bool flowing(uint64_t packets = 50, std::chrono::milliseconds limit = 30s);
-  struct Direction {
-    uint64_t sent = 0;
-    uint64_t received = 0;
-    uint64_t duplicates = 0;
-    uint64_t highest = 0;  // number of a packet received; numbers count from 0
-    Clock::time_point last_received{};
-  };
-  struct Report {
-    Direction a_to_b, b_to_a;
-    [[nodiscard]] uint64_t lost() const {
-      return a_to_b.sent - a_to_b.received + b_to_a.sent - b_to_a.received;
-    }
-    [[nodiscard]] std::string text() const;
-  };
-  [[nodiscard]] Report now() const;
-  /// Stops sending, waits for what is under way, and reports.
-  Report finish();
-  /// Only one side goes on sending.
-  void silence_a() { a_sends_ = false; }
-  void silence_b() { b_sends_ = false; }
-
- private:
-  struct Side {
-    Fd socket;
-    std::atomic<uint64_t> sent{0}, received{0}, duplicates{0}, highest{0};
-    std::atomic<int64_t> last{0};
-    std::vector<bool> seen;
-  };
-  void send_loop();
-  void receive_loop(Side& to);
-  Side a_, b_;
-  Ends ends_;
-  int per_second_;
-  uint64_t window_;
-  std::atomic<bool> sending_{true}, running_{true}, a_sends_{true}, b_sends_{true};
-  std::mutex peer_mutex_;
-  std::string a_seen_as_;
-  std::atomic<uint16_t> a_port_{0};
-  std::thread sender_, a_receiver_, b_receiver_;
-};
 
 }  // namespace sallyport::scene
