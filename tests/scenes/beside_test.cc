@@ -137,8 +137,9 @@ std::string bpf_state() {
 SCENE(down, clean) {
   Office office("down");
   const EchoServer v4(office.server, kV4.server);
-  // Modules stay loaded, and bring sysctls of their own: that is no change of ours.
-  sh("modprobe -a nf_conntrack nft_masq nft_fib_inet");
+  // Modules stay loaded, and bring sysctls of their own: that is no change of ours. Some kernels
+  // have them built in.
+  run({"modprobe", "-a", "nf_conntrack", "nft_masq", "nft_fib_inet"});
   // What a person has set must come back as it was.
   sh("sysctl -qw net.ipv4.ip_local_reserved_ports=7777,8000-8010", office.gw);
   sh("ethtool -K lan0 rx-gro-list on 2>/dev/null || true", office.gw);
