@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "agent/model/tailnet_keys.h"
@@ -19,7 +20,9 @@ void ready() {
 std::optional<Raw> decode(std::string_view base64) {
   Raw out{};
   size_t length = 0;
-  if (base64.size() != 44 ||
+  // libsodium 1.0.18 takes some bytes beyond ASCII for digits.
+  const bool ascii = std::ranges::all_of(base64, [](char c) { return (c & 0x80) == 0; });
+  if (base64.size() != 44 || !ascii ||
       sodium_base642bin(out.data(), out.size(), base64.data(), base64.size(), nullptr, &length,
                         nullptr, sodium_base64_VARIANT_ORIGINAL) != 0 ||
       length != out.size()) {
