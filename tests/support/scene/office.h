@@ -16,8 +16,8 @@
 
 #include "tests/support/scene/gateway.h"
 #include "tests/support/scene/net.h"
-#include "tests/support/scene/stream.h"
 #include "tests/support/scene/rung.h"
+#include "tests/support/scene/stream.h"
 #include "tests/support/scene/traffic.h"
 
 namespace sallyport::scene {

@@ -181,7 +181,7 @@ void Switchboard::answer(const std::string& netns, const Fd& listener) {
 }
 
 void Switchboard::pump(const Name& name) {
-  std::array<uint8_t, 65536> buffer;  // NOLINT: filled by read
+  std::array<uint8_t, 65536> buffer;  // read fills it
   for (int i = 0; i < kPacketsInARow; ++i) {
     const std::lock_guard lock(mutex_);
     const auto found = devices_.find(name);
