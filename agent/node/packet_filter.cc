@@ -172,7 +172,7 @@ class Planner {
     }
   }
 
-  Ranges peers_with(const std::string& cap) const {
+  [[nodiscard]] Ranges peers_with(const std::string& cap) const {
     Ranges out;
     for (const auto& [id, peer] : netmap_.peers) {
       if (!peer.cap_map.contains(cap)) continue;

@@ -45,6 +45,8 @@ inline constexpr size_t kMaxMembers<NodeId> = 16384;
 template <>
 inline constexpr size_t kMaxMembers<UserProfile> = 16384;
 template <>
+inline constexpr size_t kMaxMembers<Prefix> = 16384;  // app connectors have thousands of routes
+template <>
 inline constexpr size_t kMaxMembers<PeerChange> = 16384;
 template <>
 inline constexpr size_t kMaxMembers<Endpoint> = 64;

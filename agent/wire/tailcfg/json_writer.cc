@@ -17,7 +17,8 @@ Json write(const Bytes& value) {
 
 Json write(const RawJson& value) {
   Json out = Json::parse(value.text, nullptr, false);
-  return out.is_discarded() ? Json(nullptr) : out;
+  if (out.is_discarded()) return nullptr;
+  return out;
 }
 
 Json write(const std::vector<RawJson>& values) {

@@ -64,9 +64,7 @@ constexpr Field<DerpMapUpdate> kHomeParams{
     .name = "HomeParams",
     .read = read_home_params,
     .write =
-        [](const DerpMapUpdate& from) {
-          return Json{{"RegionScore", write(from.region_score)}};
-        },
+        [](const DerpMapUpdate& from) { return Json{{"RegionScore", write(from.region_score)}}; },
     .is_zero = [](const DerpMapUpdate& from) { return !from.region_score; },
 };
 /// The key is the region's number, whatever the region says. Some servers send null for a region
@@ -74,9 +72,8 @@ constexpr Field<DerpMapUpdate> kHomeParams{
 void read_regions(JsonReader& in, JsonValue value, DerpMapUpdate& out) {
   read(in, value, out.regions);
   if (in.failed()) return;
-  std::erase_if(*out.regions, [](const auto& entry) {
-    return entry.first == 0 || entry.second == DerpRegion{};
-  });
+  std::erase_if(*out.regions,
+                [](const auto& entry) { return entry.first == 0 || entry.second == DerpRegion{}; });
   for (auto& [id, region] : *out.regions) region.id = id;
 }
 constexpr Field<DerpMapUpdate> regions() {

@@ -2,16 +2,11 @@
 /// Messages as the reference writes them: tests/vectors/tailcfg.
 #pragma once
 
-#include <fstream>
-#include <iterator>
 #include <string>
 
 namespace sallyport {
 
-inline std::string vector_text(const std::string& name) {
-  std::ifstream file(std::string(SALLYPORT_SOURCE_DIR) + "/tests/vectors/tailcfg/" + name +
-                     ".json");
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+/// The text of NAME.json; empty: there is no such file.
+std::string vector_text(const std::string& name);
 
 }  // namespace sallyport
