@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
 
@@ -39,10 +40,30 @@ std::string masquerade_rules(const NftTable& table, const Masquerade& m, PortRan
 
 std::string guard_rule(const NftTable& table, const std::string& wan, std::string_view family,
                        PortRange ports) {
+  const std::string ours = table.agent_port == 0
+                               ? fmt::format("{}", table.wg_port)
+                               : fmt::format("{{ {}, {} }}", table.wg_port, table.agent_port);
   return fmt::format(
       "    oifname \"{}\" meta nfproto {} udp sport {} fib saddr type != local"
       " masquerade to :{}-{}\n",
-      wan, family, table.wg_port, ports.first, ports.last);
+      wan, family, ours, ports.first, ports.last);
+}
+
+/// Both ways between WireGuard and the node's relay socket, before conntrack sees them.
+std::string untracked_rules(const NftTable& table) {
+  if (table.wg_port == 0 || table.relay_port == 0) return {};
+  const std::string pair = fmt::format("udp sport . udp dport {{ {0} . {1}, {1} . {0} }} notrack",
+                                       table.relay_port, table.wg_port);
+  return fmt::format(
+      "  chain relay_out {{\n"
+      "    type filter hook output priority raw; policy accept;\n"
+      "    oifname \"lo\" {0}\n"
+      "  }}\n"
+      "  chain relay_in {{\n"
+      "    type filter hook prerouting priority raw; policy accept;\n"
+      "    iifname \"lo\" {0}\n"
+      "  }}\n",
+      pair);
 }
 
 /// Without a masquerade somewhere, an IPv6 LAN host has an address of its own and its port is no
@@ -77,17 +98,25 @@ Result<void> check_names(const NftTable& table) {
 
 }  // namespace
 
-PortRange masquerade_ports(uint16_t wg_port) {
-  if (wg_port < kPorts.first || wg_port > kPorts.last) return kPorts;
-  const int below = wg_port - kPorts.first;
-  const int above = kPorts.last - wg_port;
-  if (below > above) return {kPorts.first, static_cast<uint16_t>(wg_port - 1)};
-  return {static_cast<uint16_t>(wg_port + 1), kPorts.last};
+PortRange masquerade_ports(uint16_t wg_port, uint16_t agent_port) {
+  std::array<int, 4> edges{
+      kPorts.first - 1, std::clamp<int>(wg_port, kPorts.first - 1, kPorts.last + 1),
+      std::clamp<int>(agent_port, kPorts.first - 1, kPorts.last + 1), kPorts.last + 1};
+  std::ranges::sort(edges);
+  PortRange best{};
+  int longest = 0;
+  for (size_t i = 0; i + 1 < edges.size(); ++i) {
+    const int length = edges.at(i + 1) - edges.at(i) - 1;
+    if (length < longest) continue;  // of two alike the upper one
+    longest = length;
+    best = {static_cast<uint16_t>(edges.at(i) + 1), static_cast<uint16_t>(edges.at(i + 1) - 1)};
+  }
+  return best;
 }
 
 Result<std::string> render_nft(const NftTable& table) {
   TRY(check_names(table));
-  const PortRange ports = masquerade_ports(table.wg_port);
+  const PortRange ports = masquerade_ports(table.wg_port, table.agent_port);
   std::string masquerades;
   for (const Masquerade& m : table.masquerades) masquerades += masquerade_rules(table, m, ports);
   // Our masquerade stands where everybody's does (srcnat = 100); the guard one step earlier.
@@ -102,8 +131,10 @@ Result<std::string> render_nft(const NftTable& table) {
       "    type nat hook postrouting priority srcnat; policy accept;\n"
       "{}"
       "  }}\n"
+      "{}"
       "}}\n",
-      render_nft_removal(), kNftTable, guard_rules(table, ports), masquerades);
+      render_nft_removal(), kNftTable, guard_rules(table, ports), masquerades,
+      untracked_rules(table));
 }
 
 std::string render_nft_removal() {

@@ -15,10 +15,10 @@ namespace sallyport {
 /// Family inet. The only table that we ever touch.
 constexpr std::string_view kNftTable = "sallyport";
 
-/// Source ports for what we masquerade: 20000-50000, or the longer half of it beside `wg_port`. A
-/// LAN host that was given our port would take WireGuard's packets from us for as long as its flow
-/// lives. Source: seen in the lab; conntrack alone does not keep the port.
-PortRange masquerade_ports(uint16_t wg_port);
+/// Source ports for what we masquerade: 20000-50000, or the longest part of it beside our ports. A
+/// LAN host that was given one of them would take WireGuard's packets from us for as long as its
+/// flow lives. Source: seen in the lab; conntrack alone does not keep the port.
+PortRange masquerade_ports(uint16_t wg_port, uint16_t agent_port = 0);
 
 /// One transaction that makes our table anew, whether there is one or not. EINVAL: a device name
 /// that cannot be said in nft's language without meaning something else ("eth*" is a pattern).

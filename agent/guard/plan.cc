@@ -146,8 +146,14 @@ std::vector<Route> plan_routes(const Config& config, const WgDevice& device,
   return routes;
 }
 
-std::vector<RoutingRule> plan_rules(const DataplaneConfig& dataplane) {
+std::vector<RoutingRule> plan_rules(const DataplaneConfig& dataplane, bool holds_paths) {
   std::vector<RoutingRule> rules;
+  if (holds_paths) {
+    // A policy tool may have moved the local table behind the mark rules: packets for relays would
+    // leave by a port.
+    rules.push_back(RoutingRule{Family::kV4, dataplane.priority + kLoopbackRuleOffset, 0, 0,
+                                Prefix{IpAddress::v4(0x7f000000), 8}, kLocalTable});
+  }
   for (const Family family : {Family::kV4, Family::kV6}) {
     // WireGuard's own packets first: a peer whose address lies in its own allowed_ips would be
     // routed into itself.
@@ -166,6 +172,10 @@ NftTable plan_nft(const Config& config, const PlanFacts& facts) {
                  .wg_port = wg_port(config, facts),
                  .masquerades = {},
                  .wan_devices = default_route_devices(config, facts.devices)};
+  if (facts.holds_paths) {
+    table.agent_port = facts.node_ports.agent;
+    table.relay_port = facts.node_ports.relay;
+  }
   for (const LanConfig& lan : config.lans) {
     if (!lan.snat) continue;
     if (const auto device = lan_device(lan, facts)) {
@@ -197,6 +207,12 @@ bool serves_v6(const Config& config, const WgDevice& device) {
   return std::ranges::count_if(device.peers, has_v6) > 1;  // from peer to peer
 }
 
+/// Was the port free before our first change?
+bool is_reserved_by_us(const PlanFacts& facts, uint16_t port) {
+  const auto saved = facts.saved.sysctls.find(kReservedPorts);
+  return port != 0 && saved != facts.saved.sysctls.end() && !has_port(saved->second, port);
+}
+
 std::map<std::string, std::string> wanted_sysctls(const Config& config, const WgDevice& device,
                                                   const PlanFacts& facts) {
   // The kernel itself turns send_redirects off when a WireGuard device comes up, and leaves it so.
@@ -208,7 +224,17 @@ std::map<std::string, std::string> wanted_sysctls(const Config& config, const Wg
     wanted.emplace(kRedirectsV4, "0");
   }
   if (const auto found = facts.sysctls.find(kReservedPorts); found != facts.sysctls.end()) {
-    wanted[kReservedPorts] = with_port(found->second, device.listen_port);
+    std::string ports = found->second;
+    for (const uint16_t port : {facts.node_ports.agent, facts.node_ports.relay}) {
+      if (facts.holds_paths && port != 0) ports = with_port(ports, port);
+      if (!facts.holds_paths && is_reserved_by_us(facts, port)) ports = without_port(ports, port);
+    }
+    wanted[kReservedPorts] = with_port(ports, device.listen_port);
+  }
+  if (facts.holds_paths) {
+    // What WireGuard gets by lo for another way's packet has no route yet, and a source on lo.
+    wanted[kLoRouteLocalnet] = "1";
+    wanted[kLoAcceptLocal] = "1";
   }
   if (!serves_v6(config, device)) return wanted;
   wanted[kForwardV6] = "1";
@@ -293,8 +319,8 @@ std::map<uint32_t, bool> port_roles(const Config& config, const std::vector<Devi
 
 std::vector<std::string> sysctl_keys(const Config& config, const std::vector<Device>& devices,
                                      const Saved& saved) {
-  std::vector<std::string> keys{kForwardV4, kForwardV6, kRedirectsV4, kSendRedirectsV4,
-                                kReservedPorts};
+  std::vector<std::string> keys{kForwardV4,     kForwardV6,       kRedirectsV4,  kSendRedirectsV4,
+                                kReservedPorts, kLoRouteLocalnet, kLoAcceptLocal};
   for (const std::string& device : default_route_devices(config, devices)) {
     keys.push_back(accept_ra_key(device));
   }
@@ -311,7 +337,7 @@ KernelState plan(const Config& config, const NodeState& node, const PlanFacts& f
   state.addresses.insert(state.addresses.end(), node.addresses.begin(), node.addresses.end());
   sort_unique(state.addresses);
   state.routes = plan_routes(config, *state.wireguard, facts.devices);
-  state.rules = plan_rules(config.dataplane);
+  state.rules = plan_rules(config.dataplane, facts.holds_paths);
   state.nft = plan_nft(config, facts);
   for (const auto& [key, value] : wanted_sysctls(config, *state.wireguard, facts)) {
     if (facts.sysctls.contains(key)) state.sysctls.emplace(key, value);
@@ -320,8 +346,12 @@ KernelState plan(const Config& config, const NodeState& node, const PlanFacts& f
   state.attachments = {{config.node.device, Hook::kTailnetIn},
                        {config.node.device, Hook::kTailnetOut}};
   for (const Device& device : facts.devices) {
+    if (device.loopback && facts.holds_paths) {
+      state.attachments.push_back({device.name, Hook::kLoopback});
+    }
     if (device.loopback || is_ours(config, device)) continue;
     state.attachments.push_back({device.name, Hook::kPortIn});
+    if (facts.holds_paths) state.attachments.push_back({device.name, Hook::kPortOut});
     if (!device.ethernet) continue;
     // A list of datagrams hides what follows the first; joined ones (UDP GRO) do not, and forward
     // cheaper.
@@ -342,9 +372,12 @@ KernelState plan_nothing(const PlanFacts& facts) {
   // Ports that others reserved since are not ours to release.
   const auto saved = facts.saved.sysctls.find(kReservedPorts);
   const auto now = facts.sysctls.find(kReservedPorts);
-  if (saved != facts.saved.sysctls.end() && now != facts.sysctls.end() &&
-      !has_port(saved->second, facts.wg_port)) {
-    state.sysctls[kReservedPorts] = without_port(now->second, facts.wg_port);
+  if (saved != facts.saved.sysctls.end() && now != facts.sysctls.end()) {
+    std::string ports = now->second;
+    for (const uint16_t port : {facts.wg_port, facts.node_ports.agent, facts.node_ports.relay}) {
+      if (is_reserved_by_us(facts, port)) ports = without_port(ports, port);
+    }
+    state.sysctls[kReservedPorts] = ports;
   }
   return state;
 }

@@ -23,16 +23,28 @@ namespace sallyport {
 constexpr uint32_t kWgMtu = 1420;
 
 /// Offsets from dataplane.priority. Gaps are for the relay's rules.
+constexpr uint32_t kLoopbackRuleOffset = 10;
 constexpr uint32_t kMarkRuleOffset = 20;
 constexpr uint32_t kTableRuleOffset = 40;
 
 /// Routing tables that every host has. Source: linux/rtnetlink.h RT_TABLE_MAIN.
 constexpr uint32_t kMainTable = 254;
+constexpr uint32_t kLocalTable = 255;
+
+/// Ports of the node's sockets, chosen once and kept; 0: not chosen yet.
+struct NodePorts {
+  uint16_t agent = 0;  // beside WireGuard's, for disco, STUN and Geneve
+  uint16_t relay = 0;  // on lo, in the place of relays
+  friend bool operator==(const NodePorts&, const NodePorts&) = default;
+};
 
 /// What plan has to know of the host.
 struct PlanFacts {
   std::optional<PrivateKey> private_key;
-  uint16_t wg_port = 0;         // the chosen and kept one; counts where node.wg_port is 0
+  uint16_t wg_port = 0;  // the chosen and kept one; counts where node.wg_port is 0
+  NodePorts node_ports;
+  /// Does the node hold paths (it has joined a tailnet)? What serves only that is absent otherwise.
+  bool holds_paths = false;
   std::vector<Device> devices;  // all of them, ours included if it exists
   /// For a LAN without `device` that is on no port of ours: the device that the kernel's route
   /// lookup names.

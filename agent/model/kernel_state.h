@@ -84,7 +84,11 @@ struct NftTable {
   uint16_t wg_port = 0;                 // never the source port of a masqueraded flow
   std::vector<Masquerade> masquerades;  // sorted
   std::vector<std::string>
-      wan_devices;  // where the guard chain keeps foreign masquerades off our port
+      wan_devices;  // where the guard chain keeps foreign masquerades off our ports
+  /// Of a node that holds paths; 0: there is none. The first is kept as wg_port is; between the
+  /// second, on lo, and WireGuard nothing is tracked, so that no foreign masquerade meets it.
+  uint16_t agent_port = 0;
+  uint16_t relay_port = 0;
   friend bool operator==(const NftTable&, const NftTable&) = default;
 };
 

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <set>
 
 #include "agent/io/file.h"
 
@@ -40,6 +41,9 @@ uint32_t random_below(uint32_t bound) {
   [[maybe_unused]] const int ready = sodium_init();
   return randombytes_uniform(bound);
 }
+
+// Outside of 20000-50000, where masqueraded flows are mapped to.
+uint16_t random_port() { return static_cast<uint16_t>(50001 + random_below(9999)); }
 
 }  // namespace
 
@@ -79,16 +83,33 @@ Result<PrivateKey> Instance::private_key(const Config& config) const {
 
 Result<uint16_t> Instance::wg_port(const Config& config) const {
   if (config.node.wg_port != 0) return config.node.wg_port;
-  const auto text = TRY(read_state("wg_port"));
-  if (text) {
-    const std::string digits = trimmed(*text);
-    uint16_t port = 0;
-    std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    if (port != 0) return port;
-  }
-  const auto port = static_cast<uint16_t>(50001 + random_below(9999));
+  if (const auto kept = TRY(read_port("wg_port"))) return *kept;
+  const uint16_t port = random_port();
   TRY(write_state("wg_port", std::to_string(port) + "\n"));
   return port;
+}
+
+Result<NodePorts> Instance::node_ports(const Config& config) const {
+  std::set<uint16_t> taken{TRY(wg_port(config))};
+  const auto port = [&](const std::string& name) -> Result<uint16_t> {
+    const auto kept = TRY(read_port(name));
+    if (kept && taken.insert(*kept).second) return *kept;
+    uint16_t chosen = random_port();
+    while (!taken.insert(chosen).second) chosen = random_port();
+    TRY(write_state(name, std::to_string(chosen) + "\n"));
+    return chosen;
+  };
+  const uint16_t agent = TRY(port("agent_port"));
+  return NodePorts{agent, TRY(port("relay_port"))};
+}
+
+Result<std::optional<uint16_t>> Instance::read_port(const std::string& name) const {
+  const auto text = TRY(read_state(name));
+  if (!text) return std::optional<uint16_t>();
+  const std::string digits = trimmed(*text);
+  uint16_t port = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  return port != 0 ? std::optional(port) : std::nullopt;
 }
 
 Result<std::optional<std::string>> Instance::read_state(const std::string& name) const {

@@ -9,6 +9,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
+#include "agent/guard/plan.h"
 #include "agent/model/config.h"
 #include "agent/model/keys.h"
 
@@ -25,6 +26,8 @@ struct Directories {
 ///   STATE/id            names the pins under /sys/fs/bpf/sallyport
 ///   STATE/private.key   unless node.private_key says another file
 ///   STATE/wg_port       chosen at first start
+///   STATE/agent_port    chosen when the node first holds paths, as the next
+///   STATE/relay_port
 ///   STATE/restore       settings of others as they were before us
 ///   RUN/indices         slots of rules and peers in the kernel's maps
 ///   RUN/asked_endpoints endpoints that we set last: the kernel moves them by itself
@@ -44,6 +47,9 @@ class Instance {
   /// outside 20000-50000, where masqueraded flows are mapped to.
   [[nodiscard]] Result<uint16_t> wg_port(const Config& config) const;
 
+  /// Of a node that holds paths, chosen at the first call as wg_port is and kept likewise.
+  [[nodiscard]] Result<NodePorts> node_ports(const Config& config) const;
+
   /// A small file of ours; nothing if it is not there. Names as above.
   [[nodiscard]] Result<std::optional<std::string>> read_state(const std::string& name) const;
   [[nodiscard]] Result<void> write_state(const std::string& name, const std::string& text) const;
@@ -52,6 +58,7 @@ class Instance {
   void remove_run(const std::string& name) const;
 
  private:
+  [[nodiscard]] Result<std::optional<uint16_t>> read_port(const std::string& name) const;
   Instance(Directories directories, std::string id, Fd lock)
       : directories_(std::move(directories)), id_(std::move(id)), lock_(std::move(lock)) {}
 
