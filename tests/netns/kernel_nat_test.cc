@@ -26,6 +26,7 @@ namespace {
 
 constexpr uint16_t kWgPort = 51820;
 constexpr size_t kIpBytes = 20;
+constexpr size_t kIp6Bytes = 40;
 
 uint16_t checksum(ByteView data) {
   uint32_t sum = 0;
@@ -50,6 +51,12 @@ Bytes ip_packet(uint8_t protocol, const char* from, const char* to, const Bytes&
   packet.insert(packet.end(), payload.begin(), payload.end());
   return packet;
 }
+/// Over the pseudo-header too (RFC 8200 8.1); 0 for a datagram whose checksum is right.
+uint16_t udp6_checksum(const Bytes& packet) {
+  Bytes summed(packet.begin() + 8, packet.end());
+  summed.insert(summed.end(), {0, 0, packet[4], packet[5], 0, 0, 0, IPPROTO_UDP});
+  return checksum(summed);
+}
 /// Without checksum, which IPv4 allows.
 Bytes udp(const char* from, uint16_t port, const char* to) {
   Bytes payload(12, 0);
@@ -57,6 +64,22 @@ Bytes udp(const char* from, uint16_t port, const char* to) {
   put16(payload, 2, 9);
   put16(payload, 4, 12);
   return ip_packet(IPPROTO_UDP, from, to, payload);
+}
+/// With its checksum, which IPv6 asks for.
+Bytes udp6(const char* from, uint16_t port, const char* to) {
+  constexpr uint16_t kUdpBytes = 12;
+  Bytes packet(kIp6Bytes + kUdpBytes, 0);
+  packet[0] = 0x60;
+  put16(packet, 4, kUdpBytes);
+  packet[6] = IPPROTO_UDP;
+  packet[7] = 64;
+  inet_pton(AF_INET6, from, &packet[8]);
+  inet_pton(AF_INET6, to, &packet[24]);
+  put16(packet, kIp6Bytes, port);
+  put16(packet, kIp6Bytes + 2, 9);
+  put16(packet, kIp6Bytes + 4, kUdpBytes);
+  put16(packet, kIp6Bytes + 6, udp6_checksum(packet));
+  return packet;
 }
 Bytes echo_request(const char* from, const char* to) {
   Bytes payload(8, 0);
@@ -76,11 +99,11 @@ struct Source {
 /// One end of a veth pair, with frames in and out.
 class Wire {
  public:
-  explicit Wire(const char* device)
-      : fd_(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP))) {
+  explicit Wire(const char* device, uint16_t ethertype = ETH_P_IP)
+      : fd_(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ethertype))) {
     sockaddr_ll at{};
     at.sll_family = AF_PACKET;
-    at.sll_protocol = htons(ETH_P_IP);
+    at.sll_protocol = htons(ethertype);
     at.sll_ifindex = static_cast<int>(if_nametoindex(device));
     EXPECT_EQ(bind(fd_.raw(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
     const timeval limit{.tv_sec = 10, .tv_usec = 0};
@@ -88,27 +111,51 @@ class Wire {
   }
   /// The next packet that comes out here.
   [[nodiscard]] Source next() const {
-    std::array<uint8_t, 2048> frame{};
-    sockaddr_ll from{};
-    socklen_t size = sizeof from;
-    do {
-      const ssize_t got = recvfrom(fd_.raw(), frame.data(), frame.size(), 0,
-                                   reinterpret_cast<sockaddr*>(&from), &size);
-      if (got < static_cast<ssize_t>(ETH_HLEN + kIpBytes + 8)) return {"nothing came"};
-    } while (from.sll_pkttype == PACKET_OUTGOING);
-    const uint8_t* ip = frame.data() + ETH_HLEN;
+    const Bytes packet = next_packet();
+    if (packet.size() < kIpBytes + 8) return {"nothing came"};
+    const uint8_t* ip = packet.data();
     char text[INET_ADDRSTRLEN];
     inet_ntop(AF_INET, ip + 12, text, sizeof text);
     return {text, ip[9] == IPPROTO_UDP ? ip[kIpBytes] << 8 | ip[kIpBytes + 1] : 0};
   }
+  /// The same of the next UDP datagram in IPv6, whose checksum has to be right; neighbour discovery
+  /// is passed over.
+  [[nodiscard]] Source next_udp6() const {
+    Bytes packet;
+    do {
+      packet = next_packet();
+      if (packet.size() < kIp6Bytes + 8) return {"nothing came"};
+    } while (packet[6] != IPPROTO_UDP);
+    EXPECT_EQ(udp6_checksum(packet), 0);
+    char text[INET6_ADDRSTRLEN];
+    inet_ntop(AF_INET6, &packet[8], text, sizeof text);
+    return {text, packet[kIp6Bytes] << 8 | packet[kIp6Bytes + 1]};
+  }
   void send(const Bytes& packet, const std::array<uint8_t, 6>& to) const {
     Bytes frame(to.begin(), to.end());
-    frame.insert(frame.end(), {2, 0, 0, 0, 0, 9, 8, 0});
+    const uint16_t type = packet[0] >> 4U == 6 ? ETH_P_IPV6 : ETH_P_IP;
+    frame.insert(frame.end(),
+                 {2, 0, 0, 0, 0, 9, static_cast<uint8_t>(type >> 8U), static_cast<uint8_t>(type)});
     frame.insert(frame.end(), packet.begin(), packet.end());
     EXPECT_EQ(::send(fd_.raw(), frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size()));
   }
 
  private:
+  /// Empty: none came in time.
+  [[nodiscard]] Bytes next_packet() const {
+    Bytes frame(2048);
+    sockaddr_ll from{};
+    socklen_t size = sizeof from;
+    do {
+      const ssize_t got = recvfrom(fd_.raw(), frame.data(), frame.size(), 0,
+                                   reinterpret_cast<sockaddr*>(&from), &size);
+      if (got < ETH_HLEN) return {};
+      frame.resize(static_cast<size_t>(got));
+    } while (from.sll_pkttype == PACKET_OUTGOING && (frame.resize(2048), true));
+    frame.erase(frame.begin(), frame.begin() + ETH_HLEN);
+    return frame;
+  }
+
   Fd fd_;
 };
 
@@ -213,6 +260,43 @@ TEST_F(kernel_nat, our_own_packets_keep_our_port) {
   inet_pton(AF_INET, "198.51.100.7", &at.sin_addr);
   ASSERT_EQ(sendto(own.raw(), "x", 1, 0, reinterpret_cast<sockaddr*>(&at), sizeof at), 1);
   EXPECT_EQ(wan.next(), (Source{"192.0.2.2", kWgPort}));
+}
+
+TEST_F(kernel_nat, a_peer_leaves_by_ipv6_with_our_address_where_that_is_asked_for) {
+  shell(
+      "sysctl -qw net.ipv6.conf.all.forwarding=1\n"
+      "ip -6 addr add fd09::1/64 dev sallyport0 nodad\n"
+      "ip -6 route add default via 2001:db8::1 dev wan0\n"
+      "ip neigh replace 2001:db8::1 lladdr 02:00:00:00:00:01 dev wan0 nud permanent\n"
+      "ip -6 addr add fd01::1/64 dev lan0 nodad\n"
+      "ip neigh replace fd01::9 lladdr 02:00:00:00:00:09 dev lan0 nud permanent");
+  const Wire wan{"wan1", ETH_P_IPV6};
+  const Wire lan{"lan1", ETH_P_IPV6};
+  // Off: as it came, and our port is a LAN host's own affair.
+  from_peer(udp6("fd09::9", 41641, "2001:db8:77::7"));
+  EXPECT_EQ(wan.next_udp6(), (Source{"fd09::9", 41641}));
+  lan.send(udp6("fd01::9", kWgPort, "2001:db8:77::8"), kLanMac);
+  EXPECT_EQ(wan.next_udp6(), (Source{"fd01::9", kWgPort}));
+
+  apply({ReplaceNftTable{{.wg_device = kDevice,
+                          .wg_port = kWgPort,
+                          .masquerades = {{"lan0", Prefix::parse("fd01::8/125"), Family::kV6},
+                                          {"wan0", std::nullopt, Family::kV6}},
+                          .wan_devices = {"wan0"}}}});
+  from_peer(udp6("fd09::9", 41642, "2001:db8:77::7"));
+  EXPECT_EQ(wan.next_udp6(), (Source{"2001:db8::2", 41642}));  // in the range: kept
+  for (const uint16_t port : {uint16_t{1000}, kWgPort, uint16_t{60000}}) {
+    from_peer(udp6("fd09::9", port, "2001:db8:77::7"));
+    const Source seen = wan.next_udp6();
+    EXPECT_EQ(seen.address, "2001:db8::2");
+    EXPECT_GE(seen.port, 20000) << port;
+    EXPECT_LE(seen.port, 50000) << port;
+  }
+  from_peer(udp6("fd09::9", 41643, "fd01::9"));
+  EXPECT_EQ(lan.next_udp6(), (Source{"fd01::1", 41643}));
+  // The guard stands in IPv6 too now; another destination, which no mapping is kept for.
+  lan.send(udp6("fd01::9", kWgPort, "2001:db8:77::9"), kLanMac);
+  EXPECT_NE(wan.next_udp6().port, kWgPort);
 }
 
 TEST_F(kernel_nat, a_flow_under_way_keeps_its_mapping_when_the_table_is_written_again) {

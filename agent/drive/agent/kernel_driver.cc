@@ -26,6 +26,16 @@ size_t run_length(std::span<const Operation> operations) {
   return length;
 }
 
+// What a device has once it is as desired. An endpoint that nobody asks for stays.
+WgDevice believed_after(WgDevice desired, const std::optional<WgDevice>& observed) {
+  if (!observed) return desired;
+  for (auto& [key, peer] : desired.peers) {
+    const auto had = observed->peers.find(key);
+    if (!peer.endpoint && had != observed->peers.end()) peer.endpoint = had->second.endpoint;
+  }
+  return desired;
+}
+
 std::vector<Prefix> lans_without_device(const Config& config) {
   std::vector<Prefix> prefixes;
   for (const LanConfig& lan : config.lans) {
@@ -117,6 +127,7 @@ Result<KernelDriver::Steps> KernelDriver::steps(const Config& config, const Node
   out.operations = reconcile(out.desired, observed, asked_);
   out.saved = remember(facts_.saved, out.desired, observed);
   out.asked = asked_with(config, out.desired);
+  out.believed = believed_after(*out.desired.wireguard, observed.wireguard);
   return out;
 }
 
@@ -143,7 +154,7 @@ Result<KernelDriver::Outcome> KernelDriver::apply(Steps steps) {
     }
   }
   remember_asked(std::move(steps.asked));
-  believed_ = outcome.failures.empty() ? steps.desired.wireguard : std::nullopt;
+  believed_ = outcome.failures.empty() ? std::move(steps.believed) : std::nullopt;
   return outcome;
 }
 
