@@ -37,6 +37,12 @@ class KernelDriver {
     return facts_.lan_devices;
   }
 
+  /// From the next turn on: does the node hold paths, and which ports are its?
+  void set_node_ports(const NodePorts& ports, bool holds_paths) {
+    facts_.node_ports = ports;
+    facts_.holds_paths = holds_paths;
+  }
+
   Result<Outcome> converge(const Config& config, const NodeState& node, const PrivateKey& key,
                            uint16_t wg_port);
   /// What converge() would do with another configuration. Nothing changes.
