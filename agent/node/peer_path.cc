@@ -80,6 +80,10 @@ PathActions PeerPath::on_derp_packet(uint16_t region, Instant now) {
   return advance({}, now);
 }
 
+void PeerPath::on_peer_gone(uint16_t region) {
+  if (last_region_ == region) last_region_ = 0;
+}
+
 PathActions PeerPath::on_call_me_maybe(std::span<const Endpoint> endpoints, Instant now) {
   if (!peer_ || peer_->wireguard_only) return {};
   touch(now);

@@ -87,6 +87,8 @@ class PeerPath {
   PathActions on_parked(Instant now);
   /// A WireGuard packet of the peer came by DERP.
   PathActions on_derp_packet(uint16_t region, Instant now);
+  /// The region cannot reach the peer: relayed packets go to its home again.
+  void on_peer_gone(uint16_t region);
   PathActions on_ping(const TxId& tx, const DiscoSource& from, Instant now);
   PathActions on_pong(const TxId& tx, const DiscoSource& from, Instant now);
   /// By DERP, from the peer's own node and disco key: the caller has seen to it.
