@@ -265,6 +265,7 @@ void NetmapPlanner::plan_routes(PlanDelta& delta) {
 /// we serve. The exit is the internet, less the networks that we are in.
 std::vector<IpRange> NetmapPlanner::local(const Netmap& netmap) const {
   std::vector<IpRange> ranges;
+  ranges.reserve(own_.size());
   for (const Prefix& address : own_) ranges.push_back(address.range());
   for (const auto& [id, peer] : netmap.peers) {
     for (const auto& address : {peer.masquerade_v4, peer.masquerade_v6}) {
@@ -293,6 +294,7 @@ std::vector<IpRange> NetmapPlanner::jailed() const {
   const auto is_jailed = [](const auto& peer) { return peer.second.jailed; };
   if (std::ranges::none_of(plan_.peers, is_jailed)) return {};
   std::vector<PeerAddresses> peers;
+  peers.reserve(plan_.peers.size());
   for (const auto& [id, peer] : plan_.peers)
     peers.push_back({peer.jailed ? kJailed : kFree, peer.allowed_ips});
   return ranges_of(owned_ranges(peers, {}), kJailed);
