@@ -292,6 +292,14 @@ TEST_F(peer_path, relayed_data_from_a_trusted_peer_raises_doubt_after_a_while) {
   EXPECT_EQ(path_.state(), PathState::kDirect);
 }
 
+TEST_F(peer_path, a_region_that_has_lost_the_peer_is_not_used_for_it) {
+  path_.on_derp_packet(7, now_);
+  path_.on_peer_gone(8);
+  EXPECT_EQ(path_.relay_region(), 7);
+  path_.on_peer_gone(7);
+  EXPECT_EQ(path_.relay_region(), kRegion);
+}
+
 TEST_F(peer_path, a_changed_network_doubts_and_tries_everything) {
   path_.on_peer(peer({kHome, kLan}), now_);
   go_direct();
