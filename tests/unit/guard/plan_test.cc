@@ -118,6 +118,59 @@ TEST_F(Gateway, gives_a_prefix_to_one_peer) {
   EXPECT_THAT(peers.at(key(3)).allowed_ips, ElementsAre(prefix("100.64.0.3")));
 }
 
+TEST_F(Gateway, has_nothing_of_paths_unless_its_node_holds_some) {
+  facts.node_ports = {50009, 50011};
+  facts.sysctls["net/ipv4/conf/lo/route_localnet"] = "0";
+  facts.sysctls["net/ipv4/conf/lo/accept_local"] = "0";
+  const KernelState s = plan_now();
+  for (const Attachment& attachment : s.attachments) {
+    EXPECT_NE(attachment.hook, Hook::kPortOut);
+    EXPECT_NE(attachment.hook, Hook::kLoopback);
+  }
+  EXPECT_EQ(s.nft->agent_port, 0);
+  EXPECT_EQ(s.nft->relay_port, 0);
+  EXPECT_FALSE(s.sysctls.contains("net/ipv4/conf/lo/route_localnet"));
+  EXPECT_FALSE(s.sysctls.contains("net/ipv4/conf/lo/accept_local"));
+  EXPECT_EQ(s.sysctls.at("net/ipv4/ip_local_reserved_ports"), "8080,50007");
+  for (const RoutingRule& rule : s.rules) EXPECT_FALSE(rule.to);
+}
+
+TEST_F(Gateway, makes_room_for_a_node_that_holds_paths) {
+  facts.node_ports = {50009, 50011};
+  facts.holds_paths = true;
+  facts.sysctls["net/ipv4/conf/lo/route_localnet"] = "0";
+  facts.sysctls["net/ipv4/conf/lo/accept_local"] = "0";
+  const KernelState s = plan_now();
+  EXPECT_THAT(s.attachments,
+              testing::UnorderedElementsAre(
+                  Attachment{"sallyport0", Hook::kTailnetIn},
+                  Attachment{"sallyport0", Hook::kTailnetOut}, Attachment{"lo", Hook::kLoopback},
+                  Attachment{"wan0", Hook::kPortIn}, Attachment{"wan0", Hook::kPortOut},
+                  Attachment{"lan0", Hook::kPortIn}, Attachment{"lan0", Hook::kPortOut}));
+  EXPECT_EQ(s.nft->agent_port, 50009);
+  EXPECT_EQ(s.nft->relay_port, 50011);
+  EXPECT_EQ(s.sysctls.at("net/ipv4/conf/lo/route_localnet"), "1");
+  EXPECT_EQ(s.sysctls.at("net/ipv4/conf/lo/accept_local"), "1");
+  EXPECT_EQ(s.sysctls.at("net/ipv4/ip_local_reserved_ports"), "8080,50007,50009,50011");
+  // The way to lo is asked for before our mark rule.
+  const RoutingRule lo{Family::kV4, config.dataplane.priority + 10, 0,
+                       0,           prefix("127.0.0.0/8"),          255};
+  EXPECT_EQ(s.rules.front(), lo);
+  EXPECT_THAT(s.rules, testing::SizeIs(5));
+}
+
+TEST_F(Gateway, gives_the_ports_back_when_its_node_holds_paths_no_longer) {
+  facts.node_ports = {50009, 50011};
+  facts.saved.sysctls["net/ipv4/ip_local_reserved_ports"] = "8080,50011";
+  facts.sysctls["net/ipv4/ip_local_reserved_ports"] = "8080,9000,50007,50009,50011";
+  EXPECT_EQ(plan_now().sysctls.at("net/ipv4/ip_local_reserved_ports"), "8080,9000,50007,50011");
+  EXPECT_EQ(plan_nothing(facts).sysctls.at("net/ipv4/ip_local_reserved_ports"), "8080,9000,50011");
+  facts.saved.sysctls["net/ipv4/conf/lo/route_localnet"] = "0";
+  facts.sysctls["net/ipv4/conf/lo/route_localnet"] = "1";
+  EXPECT_EQ(plan_now().sysctls.at("net/ipv4/conf/lo/route_localnet"), "0");
+  EXPECT_EQ(plan_nothing(facts).sysctls.at("net/ipv4/conf/lo/route_localnet"), "0");
+}
+
 TEST_F(Gateway, asks_our_table_after_the_mark_rule_in_both_families) {
   const auto rules = plan_now().rules;
   ASSERT_EQ(rules.size(), 4U);
