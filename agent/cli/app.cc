@@ -120,7 +120,9 @@ void add_drops(CLI::App& app, Context& context) {
 void add_flows(CLI::App& app, Context& context) {
   const auto top = std::make_shared<unsigned>(50);
   CLI::App* command = app.add_subcommand("flows", "flows under way, the largest first");
-  command->add_option("--top", *top, "how many")->capture_default_str()->check(CLI::PositiveNumber);
+  command->add_option("--top", *top, "how many")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1'000'000));
   command->callback([&context, top] { show(context, "flows", {{"top", *top}}, render_flows); });
 }
 

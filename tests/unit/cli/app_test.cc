@@ -52,6 +52,8 @@ TEST(cli_app, exit_codes) {
       {{"status", "--frob"}, 2, "--frob"},
       {{"explain", "laptop"}, 2, "is required"},
       {{"flows", "--top", "0"}, 2, "--top"},
+      {{"flows", "--top", "many"}, 2, "1 to 1000000"},
+      {{"--run", "/nowhere", "explain", "\xff", "b:1"}, 5, "no agent answers"},
       {{"completion", "tcsh"}, 2, "tcsh"},
       {{"peer"}, 2, "a verb is missing"},
       {{"help", "frob"}, 2, "no help on 'frob'"},
