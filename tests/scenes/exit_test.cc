@@ -69,6 +69,8 @@ SCENE(exit, udp) {
     const auto before = office.gateway->verdicts("no_rule");
     EXPECT_EQ(tcp_connect(office.laptop, side->internet, server.port()).error, ECONNREFUSED);
     EXPECT_EQ(office.gateway->verdicts("no_rule"), before + 1);
+    ASSERT_EQ(send_to(socket, side->internet, server.port(), "u"), 0);
+    EXPECT_TRUE(receive(socket, 5s)) << office.gateway->dump();
   }
   const auto before = office.gateway->verdicts("exit_local");
   const Fd socket = udp_socket(office.laptop, kV4.laptop);
@@ -76,6 +78,8 @@ SCENE(exit, udp) {
   ASSERT_EQ(send_to(socket, "198.51.100.1", 53, "x"), 0);
   EXPECT_FALSE(receive(socket, kSilence));
   EXPECT_EQ(office.gateway->verdicts("exit_local"), before + 1);
+  ASSERT_EQ(send_to(socket, kV4.internet, outside.port(), "u"), 0);
+  EXPECT_TRUE(receive(socket, 5s)) << office.gateway->dump();
 }
 
 SCENE(site, to_site) {

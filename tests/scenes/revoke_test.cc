@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "tests/support/scene/office.h"
+#include "tests/support/scene/window.h"
 
 namespace sallyport::scene {
 namespace {
@@ -36,9 +37,13 @@ void expect_ended(const Office& office, const Stream& stream, const Stream::Repo
   EXPECT_LT(after.b_to_a.highest, from.b_to_a.sent) << office.gateway->dump();
 }
 
-void expect_lossless(const Office& office, Stream& stream) {
+// What the stream lost since then, all of it, was counted as revoked.
+void expect_all_counted(const Office& office, Stream& stream, uint64_t revoked_before) {
   const Stream::Report report = stream.finish();
-  EXPECT_EQ(report.lost(), 0U) << report.text() << office.gateway->dump();
+  EXPECT_TRUE(eventually(
+      [&] { return office.gateway->verdicts("revoked") - revoked_before == report.lost(); }, 3s))
+      << "lost " << report.lost() << ", revoked "
+      << office.gateway->verdicts("revoked") - revoked_before << office.gateway->dump();
 }
 
 void for_both(const std::function<void(const Side&)>& scene) {
@@ -52,25 +57,30 @@ SCENE(revoke, stream) {
   for_both([](const Side& side) {
     Office office(std::string("revoke-") + side.name);
     const EchoServer tcp(office.server, side.server, kTaken + 100);
-    office.up(rule("taken", kTaken) + rule("taken-tcp", tcp.port()) + rule("kept", kKept));
-    Stream taken(ends(office, side, kTaken), 1000, 0);
-    Stream kept(ends(office, side, kKept));
-    ASSERT_TRUE(taken.flowing(500)) << office.gateway->dump();
-    ASSERT_TRUE(kept.flowing(500)) << office.gateway->dump();
+    const EchoServer kept_tcp(office.server, side.server, kKept + 100);
+    const std::string kept_rules = rule("kept", kKept) + rule("kept-tcp", kept_tcp.port());
+    office.up(rule("taken", kTaken) + rule("taken-tcp", tcp.port()) + kept_rules);
+    Stream taken(ends(office, side, kTaken), 500, 0);
+    ASSERT_TRUE(taken.flowing(250)) << office.gateway->dump();
     const Connection connection = tcp_connect(office.laptop, side.server, tcp.port());
     ASSERT_EQ(connection.error, 0) << office.gateway->dump();
     ASSERT_TRUE(tcp_echo(connection.socket, 50'000));
 
-    const auto before = kept.now();
-    office.gateway->reload(office.config(rule("kept", kKept)));
-    const auto flipped = taken.now();
-    expect_ended(office, taken, flipped);
+    Window kept(office, side, kKept, kept_tcp);
+    const auto revoked = office.gateway->verdicts("revoked");
+    kept.around([&] {
+      office.gateway->reload(office.config(kept_rules));
+      const auto flipped = taken.now();
+      expect_ended(office, taken, flipped);
+    });
+    expect_all_counted(office, taken, revoked);
     EXPECT_FALSE(tcp_echo(connection.socket, 10, 1500ms));
-    EXPECT_GE(office.gateway->verdicts("revoked"), 800U);
+    kept.close();
 
-    ASSERT_TRUE(kept.flowing(500));
-    expect_lossless(office, kept);
-    EXPECT_GT(kept.now().a_to_b.sent, before.a_to_b.sent + 800);
+    // The rule comes back, and so does its traffic.
+    office.gateway->reload(office.config(rule("taken", kTaken) + kept_rules));
+    Stream again(ends(office, side, kTaken), 500);
+    EXPECT_TRUE(again.flowing(100)) << office.gateway->dump();
   });
 }
 
@@ -78,24 +88,34 @@ SCENE(revoke, resurrect) {
   for_both([](const Side& side) {
     Office office(std::string("resurrect-") + side.name);
     const std::string short_timeouts = "dataplane: {timeouts: {udp: 2s}}\n";
-    office.up(rule("taken", kTaken) + rule("kept", kKept), short_timeouts);
+    const EchoServer kept_tcp(office.server, side.server, kKept + 100);
+    const std::string kept_rules = rule("kept", kKept) + rule("kept-tcp", kept_tcp.port());
+    office.up(rule("taken", kTaken) + kept_rules, short_timeouts);
     Stream taken(ends(office, side, kTaken), 200, 0);
-    Stream kept(ends(office, side, kKept));
     ASSERT_TRUE(taken.flowing(100)) << office.gateway->dump();
-    ASSERT_TRUE(kept.flowing(100)) << office.gateway->dump();
-    office.gateway->reload(office.config(rule("kept", kKept), short_timeouts));
-    // Only the LAN server goes on, for twice the timeout of a flow.
-    taken.silence_a();
-    const auto flipped = taken.now();
-    ASSERT_TRUE(eventually([&] { return taken.now().b_to_a.sent > flipped.b_to_a.sent + 800; }));
-    const auto after = taken.now();
-    EXPECT_LT(after.b_to_a.highest, flipped.b_to_a.sent) << office.gateway->dump();
-    EXPECT_LT(after.a_to_b.highest, flipped.a_to_b.sent) << office.gateway->dump();
-    // And the laptop gets nothing through either.
+    Window kept(office, side, kKept, kept_tcp);
+    const auto revoked = office.gateway->verdicts("revoked");
+    kept.around([&] {
+      office.gateway->reload(office.config(kept_rules, short_timeouts));
+      // Only the LAN server goes on, for twice the timeout of a flow.
+      taken.silence_a();
+      const auto flipped = taken.now();
+      ASSERT_TRUE(eventually([&] {
+        const auto now = taken.now();
+        return now.b_to_a.sent > flipped.b_to_a.sent + 800 && now.at - flipped.at > 4s;
+      }));
+      const auto after = taken.now();
+      EXPECT_LT(after.b_to_a.highest, flipped.b_to_a.sent) << office.gateway->dump();
+      EXPECT_LT(after.a_to_b.highest, flipped.a_to_b.sent) << office.gateway->dump();
+    });
+    expect_all_counted(office, taken, revoked);
+    // And the laptop gets nothing through either, on that flow or another.
+    const auto denied = office.gateway->verdicts("no_rule");
     const Fd socket = udp_socket(office.laptop, side.laptop);
     ASSERT_EQ(send_to(socket, side.server, kTaken, std::string(64, 'x')), 0);
     EXPECT_FALSE(receive(socket, 1s));
-    expect_lossless(office, kept);
+    EXPECT_EQ(office.gateway->verdicts("no_rule"), denied + 1) << office.gateway->dump();
+    kept.close();
   });
 }
 
@@ -110,18 +130,18 @@ std::string utc(std::chrono::system_clock::time_point when) {
 
 SCENE(revoke, deadline) {
   Office office("deadline");
-  office.up(rule("taken", kTaken) + rule("kept", kKept));
+  const EchoServer kept_tcp(office.server, kV4.server, kKept + 100);
+  const std::string kept_rules = rule("kept", kKept) + rule("kept-tcp", kept_tcp.port());
+  office.up(rule("taken", kTaken) + kept_rules);
   Stream taken(ends(office, kV4, kTaken), 200, 0);
   Stream taken6(ends(office, kV6, kTaken), 200, 0);
-  Stream kept(ends(office, kV4, kKept));
   ASSERT_TRUE(taken.flowing(200)) << office.gateway->dump();
   ASSERT_TRUE(taken6.flowing(200)) << office.gateway->dump();
-  ASSERT_TRUE(kept.flowing(200)) << office.gateway->dump();
   // Long enough for a reload on a busy machine, short enough to wait for.
   const auto deadline =
       std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now() + 30s);
-  office.gateway->reload(office.config(
-      rule("taken", kTaken, ", not_after: '" + utc(deadline) + "'") + rule("kept", kKept)));
+  office.gateway->reload(
+      office.config(rule("taken", kTaken, ", not_after: '" + utc(deadline) + "'") + kept_rules));
   // Rules with a time are closed until the node has found the clock credible.
   ASSERT_TRUE(eventually([&] {
     const auto answer = office.gateway->json({"rules"});
@@ -130,121 +150,110 @@ SCENE(revoke, deadline) {
     }
     return false;
   })) << office.gateway->dump();
+  const auto revoked = office.gateway->verdicts("revoked");
   office.gateway->kill9();
   ASSERT_TRUE(taken.flowing(200)) << "it must not end before its time\n" << taken.now().text();
   ASSERT_LT(std::chrono::system_clock::now(), deadline) << "the reload took too long";
 
-  ASSERT_TRUE(eventually([&] { return std::chrono::system_clock::now() > deadline + 20ms; }, 60s));
-  expect_ended(office, taken, taken.now());
-  expect_ended(office, taken6, taken6.now());
-  expect_lossless(office, kept);
+  Window kept(office, kV4, kKept, kept_tcp);
+  kept.around([&] {
+    ASSERT_LT(std::chrono::system_clock::now(), deadline) << "the window opened too late";
+    ASSERT_TRUE(
+        eventually([&] { return std::chrono::system_clock::now() > deadline + 20ms; }, 60s));
+    expect_ended(office, taken, taken.now());
+    expect_ended(office, taken6, taken6.now());
+  });
+  kept.close();
+  const auto lost = taken.finish().lost() + taken6.finish().lost();
+  ASSERT_TRUE(office.gateway->start()) << office.gateway->dump();
+  EXPECT_EQ(office.gateway->verdicts("revoked"), revoked + lost) << office.gateway->dump();
 }
 
 SCENE(allow, next_packet) {
   for_both([](const Side& side) {
     Office office(std::string("allow-") + side.name);
-    office.up(rule("kept", kKept));
-    Stream wanted(ends(office, side, kTaken), 1000, 0);
-    Stream kept(ends(office, side, kKept));
-    ASSERT_TRUE(kept.flowing(200)) << office.gateway->dump();
-    ASSERT_TRUE(eventually([&] { return wanted.now().a_to_b.sent > 300; }));
-    EXPECT_EQ(wanted.now().a_to_b.received, 0U);
+    const EchoServer kept_tcp(office.server, side.server, kKept + 100);
+    const std::string kept_rules = rule("kept", kKept) + rule("kept-tcp", kept_tcp.port());
+    office.up(kept_rules);
+    const auto denied = office.gateway->verdicts("no_rule");
+    Stream wanted(ends(office, side, kTaken), 500, 0);
+    Window kept(office, side, kKept, kept_tcp);
+    kept.around([&] {
+      ASSERT_TRUE(eventually([&] { return wanted.now().a_to_b.sent > 300; }));
+      EXPECT_EQ(wanted.now().a_to_b.received, 0U);
+      office.gateway->reload(office.config(kept_rules + rule("wanted", kTaken)));
+      const uint64_t first = wanted.now().a_to_b.sent;
+      ASSERT_TRUE(wanted.flowing(500)) << office.gateway->dump();
+      const auto report = wanted.finish();
+      // Every packet from the flip on has arrived, and each one before it was counted.
+      EXPECT_GE(report.a_to_b.received, report.a_to_b.sent - first) << office.gateway->dump();
+      EXPECT_EQ(office.gateway->verdicts("no_rule"), denied + report.lost())
+          << report.text() << office.gateway->dump();
+    });
+    kept.close();
+  });
+}
 
-    office.gateway->reload(office.config(rule("kept", kKept) + rule("wanted", kTaken)));
-    const uint64_t first = wanted.now().a_to_b.sent;
-    ASSERT_TRUE(wanted.flowing(500)) << office.gateway->dump();
-    const auto report = wanted.finish();
-    // Every packet from the flip on has arrived.
-    EXPECT_GE(report.a_to_b.received, report.a_to_b.sent - first) << office.gateway->dump();
-    expect_lossless(office, kept);
+// One window for each family around what happens to the agent; counters continue.
+void outlived(const std::string& name, const std::function<void(Office&)>& event) {
+  Office office(name);
+  const EchoServer tcp4(office.server, kV4.server, kKept + 100);
+  const EchoServer tcp6(office.server, kV6.server, kKept + 101);
+  office.up(rule("kept", kKept) + rule("tcp4", tcp4.port()) + rule("tcp6", tcp6.port()));
+  for_both([&](const Side& side) {
+    Window window(office, side, kKept, &side == &kV4 ? tcp4 : tcp6);
+    const auto before = office.gateway->verdicts("flow");
+    window.around([&] { event(office); });
+    EXPECT_GT(office.gateway->verdicts("flow"), before + 500) << "counters continue";
+    window.close();
   });
 }
 
 SCENE(agent, kill9) {
-  Office office("kill9");
-  office.up(rule("kept", kKept));
-  Stream v4(ends(office, kV4, kKept));
-  Stream v6(ends(office, kV6, kKept));
-  ASSERT_TRUE(v4.flowing(500)) << office.gateway->dump();
-  ASSERT_TRUE(v6.flowing(500)) << office.gateway->dump();
-  const auto before = office.gateway->verdicts("flow");
-
-  // The node alone: the agent starts another one.
-  const int node = office.gateway->node_pid();
-  ASSERT_GT(node, 0);
-  ASSERT_EQ(::kill(node, SIGKILL), 0);
-  ASSERT_TRUE(eventually([&] {
-    return office.gateway->node_pid() > 0 && office.gateway->node_pid() != node;
-  })) << office.gateway->dump();
-
-  office.gateway->kill9();
-  ASSERT_TRUE(v4.flowing(300)) << "the data plane outlives the agent";
-  ASSERT_TRUE(office.gateway->start()) << office.gateway->dump();
-  ASSERT_TRUE(v4.flowing(500));
-  ASSERT_TRUE(v6.flowing(500));
-  EXPECT_GT(office.gateway->verdicts("flow"), before + 1000) << "counters continue";
-  expect_lossless(office, v4);
-  expect_lossless(office, v6);
-}
-
-SCENE(agent, reload) {
-  Office office("reload");
-  const EchoServer tcp4(office.server, kV4.server, kKept + 10);
-  office.up(rule("kept", kKept) + rule("tcp", tcp4.port()));
-  Stream v4(ends(office, kV4, kKept));
-  Stream v6(ends(office, kV6, kKept));
-  ASSERT_TRUE(v4.flowing(300)) << office.gateway->dump();
-  ASSERT_TRUE(v6.flowing(300)) << office.gateway->dump();
-  const Connection connection = tcp_connect(office.laptop, kV4.server, tcp4.port());
-  ASSERT_EQ(connection.error, 0);
-  ASSERT_TRUE(tcp_echo(connection.socket, 20'000));
-  const uint64_t retransmits = tcp_retransmits(office.laptop);
-  const auto handshake = office.gateway->json({"status"})["peers"][0]["last_handshake_s"];
-
-  for (const char* extra :
-       {"", "  - {id: x, from: ['*'], to: [lan], proto: [udp], ports: [1-99]}\n"}) {
-    office.gateway->reload(office.config(rule("kept", kKept) + rule("tcp", tcp4.port()) + extra));
-    ASSERT_TRUE(v4.flowing(300)) << office.gateway->dump();
-    ASSERT_TRUE(tcp_echo(connection.socket, 20'000));
-  }
-  // A broken file changes nothing and says where it is broken.
-  office.gateway->configure(office.config(rule("kept", kKept)) + "nonsense: 1\n");
-  const Output refused = office.gateway->cli({"reload"});
-  EXPECT_EQ(refused.exit, 3) << refused.out << refused.err;
-  EXPECT_NE(refused.err.find("config.yaml:"), std::string::npos) << refused.err;
-  ASSERT_TRUE(v4.flowing(300)) << office.gateway->dump();
-  ASSERT_TRUE(tcp_echo(connection.socket, 20'000));
-
-  EXPECT_EQ(tcp_retransmits(office.laptop), retransmits);
-  EXPECT_FALSE(handshake.is_null());
-  expect_lossless(office, v4);
-  expect_lossless(office, v6);
+  outlived("kill9", [](Office& office) {
+    // The node alone: the agent starts another one.
+    const int node = office.gateway->node_pid();
+    ASSERT_GT(node, 0);
+    ASSERT_EQ(::kill(node, SIGKILL), 0);
+    ASSERT_TRUE(eventually([&] {
+      return office.gateway->node_pid() > 0 && office.gateway->node_pid() != node;
+    })) << office.gateway->dump();
+    office.gateway->kill9();
+    ASSERT_TRUE(office.gateway->start()) << office.gateway->dump();
+  });
 }
 
 SCENE(agent, upgrade) {
-  Office office("upgrade");
-  office.up(rule("kept", kKept));
-  Stream v4(ends(office, kV4, kKept));
-  Stream v6(ends(office, kV6, kKept));
-  ASSERT_TRUE(v4.flowing(300)) << office.gateway->dump();
-  ASSERT_TRUE(v6.flowing(300)) << office.gateway->dump();
-  const auto before = office.gateway->verdicts("flow");
-  // Another file at another place is another binary; systemd would stop the one and start the
-  // other.
-  const std::string copies = office.net.dir() + "/next";
-  std::filesystem::create_directories(copies);
-  for (const std::string& name : {rung().agent(), std::string("sallyport-node")}) {
-    std::filesystem::copy_file(program(name), copies + "/" + name);
-  }
-  EXPECT_EQ(office.gateway->stop(), 0);
-  ASSERT_TRUE(v4.flowing(200)) << "SIGTERM leaves the data plane";
-  office.gateway->programs = copies;
-  ASSERT_TRUE(office.gateway->start()) << office.gateway->dump();
-  ASSERT_TRUE(v4.flowing(300));
-  ASSERT_TRUE(v6.flowing(300));
-  EXPECT_GT(office.gateway->verdicts("flow"), before + 500);
-  expect_lossless(office, v4);
-  expect_lossless(office, v6);
+  int times = 0;
+  outlived("upgrade", [&](Office& office) {
+    // Another file at another place is another binary; systemd would stop the one and start the
+    // other.
+    const std::string copies = office.net.dir() + "/next" + std::to_string(++times);
+    std::filesystem::create_directories(copies);
+    for (const std::string& name : {rung().agent(), std::string("sallyport-node")}) {
+      std::filesystem::copy_file(program(name), copies + "/" + name);
+    }
+    EXPECT_EQ(office.gateway->stop(), 0);
+    office.gateway->programs = copies;
+    ASSERT_TRUE(office.gateway->start()) << office.gateway->dump();
+  });
+}
+
+SCENE(agent, reload) {
+  outlived("reload", [](Office& office) {
+    const std::string rules =
+        rule("kept", kKept) + rule("tcp4", kKept + 100) + rule("tcp6", kKept + 101);
+    const std::string extra = "  - {id: x, from: ['*'], to: [lan], proto: [udp], ports: [1-99]}\n";
+    const auto handshake = office.gateway->json({"status"})["peers"][0]["last_handshake_s"];
+    EXPECT_FALSE(handshake.is_null());
+    office.gateway->reload(office.config(rules));
+    office.gateway->reload(office.config(rules + extra));
+    // A broken file changes nothing and says where it is broken.
+    office.gateway->configure(office.config(rules) + "nonsense: 1\n");
+    const Output refused = office.gateway->cli({"reload"});
+    EXPECT_EQ(refused.exit, 3) << refused.out << refused.err;
+    EXPECT_NE(refused.err.find("config.yaml:"), std::string::npos) << refused.err;
+  });
 }
 
 }  // namespace

@@ -73,10 +73,10 @@ class Supervisor {
   }
   [[nodiscard]] pid_t pid() const { return pid_; }
 
-  /// The next message, after doing what it asks for. Nothing: none within ten seconds.
-  std::optional<std::string> hear() {
+  /// The next message, after doing what it asks for. Nothing: none within the limit.
+  std::optional<std::string> hear(std::chrono::milliseconds limit = std::chrono::seconds(10)) {
     pollfd waiting{socket_.raw(), POLLIN, 0};
-    if (::poll(&waiting, 1, 10'000) != 1) return {};
+    if (::poll(&waiting, 1, static_cast<int>(limit.count())) != 1) return {};
     std::array<char, 4096> text{};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
     iovec part{text.data(), text.size()};

@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "tests/support/scene/mutant.h"
 
 namespace sallyport::scene {
 namespace {
@@ -58,13 +61,25 @@ void Gateway::configure(const std::string& yaml) const {
 
 bool Gateway::start(std::chrono::milliseconds limit) {
   std::filesystem::remove(file("run/agent.ready"));
-  agent_ = std::make_unique<Process>(
-      std::vector<std::string>{
-          programs.empty() ? program(rung().agent()) : programs + "/" + rung().agent(), "--config",
-          file("config.yaml"), "--state", file("state"), "--run", file("run"), "--node-user",
-          "65534"},
-      netns_, file("agent.log"));
-  return serving(limit);
+  agent_ = std::make_unique<Process>(command(), netns_, file("agent.log"));
+  if (!serving(limit)) return false;
+  if (mutants_wanted()) {
+    std::printf("mutant: detached %d programs\n", detach_programs(file("state")));
+    std::fflush(stdout);
+  }
+  return true;
+}
+
+std::vector<std::string> Gateway::command() const {
+  return {programs.empty() ? program(rung().agent()) : programs + "/" + rung().agent(),
+          "--config",
+          file("config.yaml"),
+          "--state",
+          file("state"),
+          "--run",
+          file("run"),
+          "--node-user",
+          "65534"};
 }
 
 bool Gateway::serving(std::chrono::milliseconds limit) const {
@@ -145,6 +160,8 @@ std::string Gateway::public_key() const {
 int Gateway::wg_port() const {
   return nlohmann::json::parse(read_file(file("run/agent.ready")))["wg_port"];
 }
+
+std::string Gateway::log() const { return read_file(file("agent.log")); }
 
 std::string Gateway::dump() const {
   std::string out = "\n--- agent log\n" + read_file(file("agent.log"));

@@ -21,6 +21,8 @@ class Gateway {
   void configure(const std::string& yaml) const;
   /// Starts the agent and waits until it serves. False: it did not; see log().
   bool start(std::chrono::milliseconds limit = 120s);
+  /// How the agent is started.
+  [[nodiscard]] std::vector<std::string> command() const;
   /// Waits for an agent that starts now (again) to serve.
   bool serving(std::chrono::milliseconds limit = 120s) const;
   /// SIGTERM; its exit code.
@@ -50,6 +52,8 @@ class Gateway {
   /// Folder of the agent and its node, if not that of the test.
   std::string programs;
 
+  /// What the agent has said so far, over all its starts.
+  [[nodiscard]] std::string log() const;
   /// Everything that explains a failure: log, status, ruleset, links, wg show.
   [[nodiscard]] std::string dump() const;
 

@@ -26,7 +26,7 @@ class Stream {
   /// `window`: packets that may be under way in each direction. A machine too busy for the rate
   /// then slows the stream down instead of overflowing a queue, so that every loss is somebody's
   /// doing. 0: no window, for a stream that is to be cut and must go on sending all the same.
-  explicit Stream(const Ends& ends, int per_second = 1250, uint64_t window = 400);
+  explicit Stream(const Ends& ends, int per_second = 1400, uint64_t window = 400);
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
   ~Stream();

@@ -8,13 +8,13 @@ namespace {
 
 // A busy machine lets an acknowledgement wait for longer than the 200 ms after which Linux sends
 // again, and a tail-loss probe comes sooner still. Neither tells of a loss: here only a gap in the
-// sequence does, or five seconds of silence.
+// sequence does, or fifteen seconds of silence.
 Connection patient_connection(const Office& office, const Side& side, uint16_t port) {
   const char* family = &side == &kV6 ? "-6" : "-4";
   const auto patient = [&](const std::string& netns, const std::string& to) {
-    sh("sysctl -qw net.ipv4.tcp_early_retrans=0 && ip " + std::string(family) +
-           " route change $(ip " + family + " route show " + to +
-           " | head -1 | sed 's/ pref medium//') rto_min 5s",
+    sh("sysctl -qw net.ipv4.tcp_early_retrans=0 net.ipv4.tcp_recovery=0 && ip " +
+           std::string(family) + " route change $(ip " + family + " route show " + to +
+           " | head -1 | sed 's/ pref medium//') rto_min 15s",
        netns);
   };
   patient(office.laptop, &side == &kV6 ? "fd00:10::/64" : "10.0.0.0/24");
