@@ -11,7 +11,7 @@ import rule
 SUFFIXES = (".cc", ".h", ".c")
 # They are given bytes, time, randomness and observed state; they fetch nothing.
 DECIDING = {"model", "wire", "wire_http", "wire_tailcfg", "wire_noise", "wire_map_frame",
-            "policy", "node", "guard", "coordinator", "relay"}
+            "policy", "node", "node_control", "guard", "coordinator", "relay"}
 # It opens the configuration's files and decides what they say, but it too stays off sockets.
 READING = {"options"}
 EDGE = {"io", "io_tls", "netlink", "kmod_glue", "drive_agent", "drive_node"}

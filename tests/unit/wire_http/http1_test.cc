@@ -139,5 +139,15 @@ TEST(http1, what_is_written) {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n");
 }
 
+TEST(http_field, dates) {
+  // The example of RFC 9110 5.6.7.
+  EXPECT_EQ(parse_date("Sun, 06 Nov 1994 08:49:37 GMT"), WallTime(std::chrono::seconds(784111777)));
+  for (const char* text : {"", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT",
+                           "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET",
+                           "Sun, 06 Nov 9994 08:49:37 GMT", "Sun, -6 Nov 1994 08:49:37 GMT"}) {
+    EXPECT_FALSE(parse_date(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace sallyport::http
