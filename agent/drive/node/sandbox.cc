@@ -64,6 +64,10 @@ constexpr std::array kAllowed = {
     SCMP_SYS(pread64),
     SCMP_SYS(write),
     SCMP_SYS(writev),
+    // the state, whose files are open already
+    SCMP_SYS(pwrite64),
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(fsync),
     SCMP_SYS(close),
     SCMP_SYS(lseek),
     SCMP_SYS(fstat),
@@ -139,7 +143,7 @@ void allow_files(Filter& filter) {
   constexpr scmp_datum_t kNoReader = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | __O_TMPFILE;
   filter.allow(SCMP_SYS(open), SCMP_A1(SCMP_CMP_MASKED_EQ, kNoReader, O_RDONLY));
   filter.allow(SCMP_SYS(openat), SCMP_A2(SCMP_CMP_MASKED_EQ, kNoReader & ~O_DIRECTORY, O_RDONLY));
-  for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC}) {
+  for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC}) {
     filter.allow(SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));
   }
   // glibc's resolver asks how much there is to read.
