@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 import build
+import go
 import gtest
 import process
 import progress
@@ -145,16 +146,30 @@ def chosen_rungs(names, full):
     os.environ.update(env)
     # The rules look into what ships, if this run builds it anyway.
     unit_builds = {"debug": ["unit_tests", "bpf_skeletons"]}
+    if full:
+        unit_builds["tsan"] = ["unit_io"]
     if {"lab", "interop", "image"} & set(names):
         unit_builds["release"] = ["shipped"]
+
+    def unit_jobs():
+        jobs = gtest_jobs("unit", "debug", "unit_*", here(300), lambda path: path.name.replace("_", ".", 1))
+        # The loop, and the queues between it and threads: what only ThreadSanitizer sees.
+        if full:
+            jobs += gtest_jobs("unit", "tsan", "unit_io", here(300), lambda path: "unit.tsan.io")
+        return jobs + rule_jobs()
 
     def in_lab(program, arguments, on_line):
         return lab.execute(program, arguments, on_line, env)
 
+    reference = go.Reference()
+
+    def beside_reference(program, arguments, on_line):
+        reference.prepare()
+        return in_own_network(120)(program, arguments, on_line)
+
     rungs = [
         Rung("unit", unit_builds, root=False, parallel=True,
-             discover=lambda: gtest_jobs("unit", "debug", "unit_*", here(300),
-                                         lambda path: path.name.replace("_", ".", 1)) + rule_jobs()),
+             discover=unit_jobs),
         Rung("sim", {"debug": ["sim_tests"]}, root=False, parallel=True,
              discover=lambda: gtest_jobs("sim", "debug", "sim_*", here(300))),
         Rung("bpf", {"debug": ["bpf_tests"]},
@@ -163,8 +178,8 @@ def chosen_rungs(names, full):
              discover=lambda: gtest_jobs("netns", "debug", "netns_*", in_own_network(90))),
         Rung("lab", {"release": ["lab_tests"]},
              discover=lambda: gtest_jobs("lab", "release", "lab_*", in_lab)),
-        Rung("interop", {"release": []},
-             discover=lambda: gtest_jobs("interop", "release", "interop_*", in_own_network(120))),
+        Rung("interop", {"debug": ["interop_tests"]},
+             discover=lambda: gtest_jobs("interop", "debug", "interop_*", beside_reference)),
         Rung("image", {"release": []},
              discover=lambda: gtest_jobs("image", "release", "image_*", here(600))),
         Rung("fuzz", {"fuzz": ["fuzz_targets"]}, root=False, parallel=True,
