@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "agent/drive/agent/agent.h"
 
+#include <malloc.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ namespace {
 
 constexpr uint32_t kPrioritySpan = 90;
 constexpr Duration kSettle = std::chrono::milliseconds(20);
+constexpr Duration kTidy = std::chrono::milliseconds(500);
 
 AgentEnd failed(ExitCode code, std::string message, std::string hint = {}) {
   return {code, {{{}, std::move(message), std::move(hint)}}, false};
@@ -57,7 +59,9 @@ Agent::Agent(io::Loop& loop, AgentOptions options, ServiceManager manager, Probe
       policy_timer_(loop, [this] { on_policy_due(); }),
       watchdog_timer_(loop, [this] { on_watchdog(); }),
       node_timer_(loop, [this] { stop({.code = ExitCode::kDone, .errors = {}, .again = true}); }),
-      clock_timer_(loop, [this] { on_clock(); }) {}
+      clock_timer_(loop, [this] { on_clock(); }),
+      // Reading, compiling, comparing and answering took several times of what is kept.
+      tidy_timer_(loop, [] { ::malloc_trim(0); }) {}
 
 Agent::~Agent() = default;
 
@@ -173,6 +177,7 @@ Result<Fd> Agent::listener(const std::string& name, const std::string& path, mod
 Result<void> Agent::serve_metrics() {
   const auto page = [this]() -> std::string {
     if (!data_plane_) return {};
+    tidy_timer_.arm(io::boot_now() + kTidy);
     return metrics_page(config_, *policy_, *data_plane_);
   };
   Fd local = TRY(listener("metrics", instance_.directories().run + "/metrics.sock", 0600));

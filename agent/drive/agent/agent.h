@@ -148,6 +148,7 @@ class Agent {
   io::Timer watchdog_timer_;
   io::Timer node_timer_;
   io::Timer clock_timer_;
+  io::Timer tidy_timer_;
   bool clock_synchronised_ = false;
   Instant clock_save_due_{};
   Instant node_started_{};

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What happens to a running agent.
-#include <malloc.h>
 #include <sys/timex.h>
 
 #include <algorithm>
@@ -17,6 +16,8 @@ namespace sallyport {
 namespace {
 
 constexpr Duration kRetry = std::chrono::seconds(2);
+// When there is nothing else to do.
+constexpr Duration kTidy = std::chrono::milliseconds(500);
 // Nobody tells of a changed sysctl or NIC feature.
 constexpr Duration kLook = std::chrono::seconds(10);
 // A node that falls at once is not started again at once.
@@ -105,8 +106,7 @@ void Agent::converge(bool repairing) {
     }
   }
   turn_timer_.arm(io::boot_now() + (failures_.empty() ? kLook : kRetry));
-  // Reading, compiling and comparing took several times of what is kept.
-  ::malloc_trim(0);
+  tidy_timer_.arm(io::boot_now() + kTidy);
 }
 
 void Agent::set_ports() {
