@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 import build
+import go
 import gtest
 import process
 import progress
@@ -160,6 +161,12 @@ def chosen_rungs(names, full):
     def in_lab(program, arguments, on_line):
         return lab.execute(program, arguments, on_line, env)
 
+    reference = go.Reference()
+
+    def beside_reference(program, arguments, on_line):
+        reference.prepare()
+        return in_own_network(120)(program, arguments, on_line)
+
     rungs = [
         Rung("unit", unit_builds, root=False, parallel=True,
              discover=unit_jobs),
@@ -171,8 +178,8 @@ def chosen_rungs(names, full):
              discover=lambda: gtest_jobs("netns", "debug", "netns_*", in_own_network(90))),
         Rung("lab", {"release": ["lab_tests"]},
              discover=lambda: gtest_jobs("lab", "release", "lab_*", in_lab)),
-        Rung("interop", {"release": []},
-             discover=lambda: gtest_jobs("interop", "release", "interop_*", in_own_network(120))),
+        Rung("interop", {"debug": ["interop_tests"]},
+             discover=lambda: gtest_jobs("interop", "debug", "interop_*", beside_reference)),
         Rung("image", {"release": []},
              discover=lambda: gtest_jobs("image", "release", "image_*", here(600))),
         Rung("fuzz", {"fuzz": ["fuzz_targets"]}, root=False, parallel=True,

@@ -16,7 +16,7 @@ Connection::Connection(io::Loop& loop, const io::TlsContext& tls, std::string ho
       leg_(leg),
       on_(std::move(callbacks)),
       patience_(loop, [this] {
-        failures_ += addresses_.empty() ? "" : "no answer; ";
+        if (std::exchange(trying_, false)) failures_ += "no answer; ";
         try_next();
       }) {}
 
@@ -30,11 +30,11 @@ void Connection::connect_to(std::vector<IpAddress> addresses) {
 
 void Connection::try_next() {
   if (addresses_.empty()) {
-    close(failures_);
-    return;
+    return close(failures_);
   }
   const IpAddress address = addresses_.back();
   addresses_.pop_back();
+  trying_ = true;
   if (addresses_.empty()) {
     patience_.cancel();  // whoever asked for the connection has a deadline of its own
   } else {
@@ -47,6 +47,7 @@ void Connection::try_next() {
 }
 
 void Connection::on_socket(Result<Fd> socket) {
+  trying_ = false;
   const auto adopted = socket ? adopt(std::move(socket).value()) : Fail{socket.error()};
   if (adopted) {
     patience_.cancel();

@@ -59,6 +59,7 @@ class Connection {
   ConnectionCallbacks on_;
   std::vector<IpAddress> addresses_;  // the next one last
   std::string failures_;
+  bool trying_ = false;  // an address
   io::Timer patience_;
   io::Connector connector_;
   io::Stream plain_;

@@ -25,6 +25,8 @@ ControlDriver::ControlDriver(io::Loop& loop, io::TlsContext tls, ControlOptions 
 
 Result<std::unique_ptr<ControlDriver>> ControlDriver::create(io::Loop& loop, ControlOptions options,
                                                              ControlHooks hooks) {
+  // A ring that is sandboxed takes no buffers any more, so the first stream comes too late.
+  TRY(loop.stream_buffers());
   auto tls = TRY(io::TlsContext::client(options.ca_file));
   std::unique_ptr<ControlDriver> driver(
       new ControlDriver(loop, std::move(tls), std::move(options), std::move(hooks)));
