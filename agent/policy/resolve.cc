@@ -196,14 +196,14 @@ class Resolver {
       for (const auto& [group, members] : config_.groups) known.push_back(group);
       const auto near = nearest(wanted, known);
       complain(name.where, "there is no group " + quote(wanted),
-               near ? "did you mean 'group:" + *near + "'?" : "");
+               near ? "did you mean " + quote("group:" + *near) + "?" : "");
       return {};
     }
     Ranges out;
     for (const Name& member : found->second) {
       const auto peer = peer_.find(member.text);
       if (peer == peer_.end()) {
-        complain(member.where, quote(member.text) + " in group '" + wanted + "' is no peer",
+        complain(member.where, quote(member.text) + " in group " + quote(wanted) + " is no peer",
                  suggestion(member.text, peer_names()));
         continue;
       }

@@ -264,14 +264,14 @@ constexpr Row kValues[] = {
      "c.yaml:2:62: ports is \"0x1bb\", expected a port number, or \"a-b\" with a <= b"},
     {"when: days", "version: 1\nrules: [{from: ['*'], to: [lan], when: [Mo-Fr 08:00-18:00 UTC]}]\n",
      "c.yaml:2:41: when is \"Mo-Fr 08:00-18:00 UTC\", expected [DAYS] HH:MM-HH:MM ZONE such as "
-     "Mon-Fri 08:00-18:00 Europe/Berlin ('Mo-Fr': expected days like Mon-Fri or Sat,Sun)"},
+     "Mon-Fri 08:00-18:00 Europe/Berlin (\"Mo-Fr\": expected days like Mon-Fri or Sat,Sun)"},
     {"when: times", "version: 1\nrules: [{from: ['*'], to: [lan], when: [Mon 8:00-18:00 UTC]}]\n",
      "c.yaml:2:41: when is \"Mon 8:00-18:00 UTC\", expected [DAYS] HH:MM-HH:MM ZONE such as "
-     "Mon-Fri 08:00-18:00 Europe/Berlin ('8:00-18:00': expected HH:MM-HH:MM, 00:00 to 24:00)"},
+     "Mon-Fri 08:00-18:00 Europe/Berlin (\"8:00-18:00\": expected HH:MM-HH:MM, 00:00 to 24:00)"},
     {"when: no zone",
      "version: 1\nrules: [{from: ['*'], to: [lan], when: [Mon-Fri 08:00-18:00]}]\n",
      "c.yaml:2:41: when is \"Mon-Fri 08:00-18:00\", expected [DAYS] HH:MM-HH:MM ZONE such as "
-     "Mon-Fri 08:00-18:00 Europe/Berlin ('Mon-Fri 08:00-18:00': expected a time zone after the "
+     "Mon-Fri 08:00-18:00 Europe/Berlin (\"Mon-Fri 08:00-18:00\": expected a time zone after the "
      "times, such as Europe/Berlin or UTC)"},
     {"when: unknown zone",
      "version: 1\nrules: [{from: ['*'], to: [lan], when: [08:00-18:00 Europe/Berln]}]\n",

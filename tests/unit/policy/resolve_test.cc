@@ -143,11 +143,15 @@ struct Bad {
   const char* hint;
 };
 const Bad kBad[] = {
-    {"unknown name", {"anne"}, {"lan"}, "'anne' is no peer", "did you mean 'ann'?"},
-    {"unknown LAN", {"ann"}, {"ofice"}, "'ofice' is no peer", "did you mean 'office'?"},
-    {"nothing near", {"zebra"}, {"lan"}, "'zebra' is no peer", ""},
-    {"unknown group", {"group:stuff"}, {"lan"}, "no group 'stuff'", "did you mean 'group:staff'?"},
-    {"tag", {"tag:ci"}, {"lan"}, "'tag:ci': tags are not in this version", ""},
+    {"unknown name", {"anne"}, {"lan"}, "\"anne\" is no peer", "did you mean \"ann\"?"},
+    {"unknown LAN", {"ann"}, {"ofice"}, "\"ofice\" is no peer", "did you mean \"office\"?"},
+    {"nothing near", {"zebra"}, {"lan"}, "\"zebra\" is no peer", ""},
+    {"unknown group",
+     {"group:stuff"},
+     {"lan"},
+     "no group \"stuff\"",
+     "did you mean \"group:staff\"?"},
+    {"tag", {"tag:ci"}, {"lan"}, "\"tag:ci\": tags are not in this version", ""},
     {"exit in from", {"exit"}, {"lan"}, "it can only be in 'to'", ""},
     {"host bits",
      {"192.0.2.7/24"},
@@ -186,14 +190,14 @@ TEST(resolve, complains_about_everything_at_once) {
   std::string all;
   for (const InputError& error : out.error()) all += error.text() + "\n";
   EXPECT_EQ(out.error().size(), 6U) << all;
-  EXPECT_THAT(all, HasSubstr("'bbo' in group 'odd' is no peer (did you mean 'bob'?)"));
+  EXPECT_THAT(all, HasSubstr("\"bbo\" in group \"odd\" is no peer (did you mean \"bob\"?)"));
   EXPECT_THAT(all, HasSubstr("'lan': there is no LAN"));
   EXPECT_THAT(all, HasSubstr("'exit': this configuration has no exit (add a section 'exit:')"));
-  EXPECT_THAT(all, HasSubstr("'own' is a reserved id"));
+  EXPECT_THAT(all, HasSubstr("\"own\" is a reserved id"));
   EXPECT_THAT(all,
-              HasSubstr("'Europe/Berlinn' is no time zone that this system knows (did you mean "
-                        "'Europe/Berlin'?)"));
-  EXPECT_THAT(all, HasSubstr("'tag:ci': tags are the control server's own claims"));
+              HasSubstr("\"Europe/Berlinn\" is no time zone that this system knows (did you mean "
+                        "\"Europe/Berlin\"?)"));
+  EXPECT_THAT(all, HasSubstr("\"tag:ci\": tags are the control server's own claims"));
 }
 
 }  // namespace
