@@ -219,7 +219,7 @@ NetcheckActions Netcheck::advance(Instant now) {
     if (answered(probe.region, probe.family)) continue;
     const SendStun send{random_.bytes<12>(), probe.region, probe.node, probe.family};
     run.sent.push_back({send, now});
-    actions.push_back(send);
+    actions.emplace_back(std::in_place_type<SendStun>, send);
   }
   const bool over = now >= run.report.began + kStunPhase || (run.enough && now >= *run.enough);
   if (!over && !complete()) return actions;
@@ -228,7 +228,7 @@ NetcheckActions Netcheck::advance(Instant now) {
     for (const auto& [id, region] : run.map.regions) {
       if (!is_home_region(region)) continue;
       run.https.push_back(id);
-      actions.push_back(ProbeHttps{id});
+      actions.emplace_back(std::in_place_type<ProbeHttps>, id);
     }
     if (!run.https.empty()) return actions;
   }

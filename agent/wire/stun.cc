@@ -128,21 +128,19 @@ Result<TxId, StunError> parse_request(ByteView datagram) {
   if (!head) return Fail{StunError::kNotStun};
   if (head->type != kBindingRequest) return Fail{StunError::kOtherType};
   bool ours = false;
-  std::optional<uint32_t> last_is_fingerprint;
+  bool last_is_fingerprint = false;
+  uint32_t found = 0;
   const bool even = each_attribute(datagram.subspan(kHead), [&](Attribute type, ByteView value) {
     ours |= type == Attribute::kSoftware &&
             std::ranges::equal(value, kSoftware, {}, {}, [](char c) { return uint8_t(c); });
-    last_is_fingerprint.reset();
-    if (type == Attribute::kFingerprint && value.size() == 4) {
-      last_is_fingerprint = ByteReader(value).u32();
-    }
+    last_is_fingerprint = type == Attribute::kFingerprint && value.size() == 4;
+    if (last_is_fingerprint) found = ByteReader(value).u32();
     return true;
   });
   if (!even) return Fail{StunError::kAttributes};
   if (!ours) return Fail{StunError::kSoftware};
   if (!last_is_fingerprint ||
-      *last_is_fingerprint !=
-          fingerprint(datagram.first(datagram.size() - kFingerprintAttribute))) {
+      found != fingerprint(datagram.first(datagram.size() - kFingerprintAttribute))) {
     return Fail{StunError::kFingerprint};
   }
   return head->tx;
