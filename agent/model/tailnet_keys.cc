@@ -91,7 +91,7 @@ std::string short_text(const DiscoKey& disco_key) {
 std::optional<PrivateKey> parse_private_key(std::string_view text) {
   std::array<uint8_t, 32> raw{};
   if (!parse_hex(text, kPrivatePrefix, raw)) return {};
-  const PrivateKey out = clamped(raw);
+  PrivateKey out = clamped(raw);
   sodium_memzero(raw.data(), raw.size());
   return out;
 }

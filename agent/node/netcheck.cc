@@ -113,7 +113,7 @@ NetcheckActions Netcheck::start(const DerpMap& map, bool has_v6, bool may_change
   if (run_) return {};
   const bool full =
       !last_ || last_->latency.empty() || !last_full_ || now >= *last_full_ + kFullReportEvery;
-  run_.emplace();
+  run_.emplace(Run{});
   run_->map = map;
   run_->may_change_home = may_change_home;
   run_->report.began = now;

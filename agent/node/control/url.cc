@@ -54,7 +54,7 @@ std::optional<ControlUrl> ControlUrl::parse(std::string_view text) {
   if (text.find_first_of("#@") != std::string_view::npos) return std::nullopt;
 
   const size_t slash = std::min(text.find_first_of("/?"), text.size());
-  std::string_view authority = text.substr(0, slash);
+  const std::string_view authority = text.substr(0, slash);
   url.path = text.substr(slash);
   while (url.path.ends_with('/')) url.path.pop_back();
 

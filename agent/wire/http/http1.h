@@ -55,6 +55,8 @@ class Parser {
  public:
   /// `no_body`: the answer to a HEAD, which has none whatever its fields say.
   explicit Parser(const Limits& limits = {}, bool no_body = false);
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
   Parser(Parser&&) noexcept;
   Parser& operator=(Parser&&) noexcept;
   ~Parser();
