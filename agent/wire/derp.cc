@@ -225,7 +225,7 @@ Result<std::optional<Frame>, FrameError> next_frame(ByteView stream, size_t max_
 
 Result<Message, FrameError> parse(const Frame& frame) {
   ByteReader in(frame.body);
-  Message message = TRY(parse_body(static_cast<FrameType>(frame.type), in));
+  const Message message = TRY(parse_body(static_cast<FrameType>(frame.type), in));
   if (!in.ok()) return Fail{FrameError::kTruncated};
   return message;
 }

@@ -187,7 +187,7 @@ Result<Message, Truncated> parse(ByteView message) {
   if (version != kVersion && means_version_0_only(type)) {
     return Message{Unknown{static_cast<uint8_t>(type)}};
   }
-  Message parsed = TRY(parse_body(type, in));
+  const Message parsed = TRY(parse_body(type, in));
   if (!in.ok()) return Fail{Truncated{}};
   return parsed;
 }
