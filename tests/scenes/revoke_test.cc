@@ -215,9 +215,11 @@ SCENE(agent, kill9) {
     const int node = office.gateway->node_pid();
     ASSERT_GT(node, 0);
     ASSERT_EQ(::kill(node, SIGKILL), 0);
-    ASSERT_TRUE(eventually([&] {
+    // A pause of 2 s, and then the start of an agent, which is slow in an emulated guest.
+    const auto another = [&] {
       return office.gateway->node_pid() > 0 && office.gateway->node_pid() != node;
-    })) << office.gateway->dump();
+    };
+    ASSERT_TRUE(eventually(another, 60s)) << office.gateway->dump();
     office.gateway->kill9();
     ASSERT_TRUE(office.gateway->start()) << office.gateway->dump();
   });

@@ -26,7 +26,7 @@ Secret<32> hmac(const Secret<32>& key, std::initializer_list<ByteView> parts) {
   std::ranges::copy(parts, inner_parts.begin() + 1);
   Digest inner = blake2s({inner_parts[0], inner_parts[1], inner_parts[2]});
   Digest outer = blake2s({outer_key, inner});
-  Secret<32> out{std::span<const uint8_t, 32>(outer)};
+  const Secret<32> out{std::span<const uint8_t, 32>(outer)};
   explicit_bzero(inner_key.data(), kBlock);
   explicit_bzero(outer_key.data(), kBlock);
   explicit_bzero(inner.data(), inner.size());
