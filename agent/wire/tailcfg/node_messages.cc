@@ -5,12 +5,14 @@
 namespace sallyport::tailcfg {
 
 // Not in the unnamed namespace: that is not searched for a type of this one.
+// NOLINTNEXTLINE(misc-use-anonymous-namespace)
 static void read(JsonReader& in, JsonValue value, EndpointType& out) {
   int64_t number = 0;
   read_number(in, value, 0, kMaxId, number);
   constexpr auto kLast = static_cast<int64_t>(EndpointType::kExplicit);
   out = number <= kLast ? static_cast<EndpointType>(number) : EndpointType::kUnknown;
 }
+// NOLINTNEXTLINE(misc-use-anonymous-namespace)
 static Json write(EndpointType value) { return static_cast<int>(value); }
 
 namespace {
