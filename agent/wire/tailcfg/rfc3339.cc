@@ -52,13 +52,8 @@ class Scanner {
 };
 
 WallTime clamp(Seconds seconds, int64_t nanoseconds) {
-  // One second short on both sides, so that the fraction fits too.
-  constexpr auto kLast =
-      std::chrono::floor<std::chrono::seconds>(WallTime::max()) - std::chrono::seconds(1);
-  constexpr auto kFirst =
-      std::chrono::ceil<std::chrono::seconds>(WallTime::min()) + std::chrono::seconds(1);
-  if (seconds > kLast) return WallTime::max();
-  if (seconds < kFirst) return WallTime::min();
+  if (seconds >= std::chrono::floor<std::chrono::seconds>(kLastTime)) return kLastTime;
+  if (seconds < std::chrono::ceil<std::chrono::seconds>(kFirstTime)) return kFirstTime;
   return WallTime{seconds} + Duration{nanoseconds};
 }
 
@@ -106,11 +101,17 @@ std::optional<ParsedTime> parse_rfc3339(std::string_view text) {
 
 std::string write_rfc3339(std::optional<WallTime> time) {
   if (!time) return "0001-01-01T00:00:00Z";
-  const auto day = std::chrono::floor<days>(*time);
+  // By hand: the whole second before WallTime's earliest moment is beyond what Duration holds.
+  constexpr int64_t kSecond = 1'000'000'000;
+  const int64_t count = time->time_since_epoch().count();
+  const int64_t rest = count % kSecond;
+  const int64_t nanoseconds = rest < 0 ? rest + kSecond : rest;
+  const Seconds whole{std::chrono::seconds{count / kSecond - (rest < 0 ? 1 : 0)}};
+  const auto day = std::chrono::floor<days>(whole);
   const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss clock{*time - day};
+  const std::chrono::hh_mm_ss clock{whole - day};
   std::string fraction;
-  if (const auto nanoseconds = clock.subseconds().count(); nanoseconds != 0) {
+  if (nanoseconds != 0) {
     fraction = fmt::format(".{:09}", nanoseconds);
     fraction.erase(fraction.find_last_not_of('0') + 1);
   }

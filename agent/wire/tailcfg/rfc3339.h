@@ -17,8 +17,12 @@ struct ParsedTime {
   bool is_zero = false;
 };
 
-/// "2026-11-24T11:42:04.5+01:00". A time that WallTime cannot hold (before 1678, after 2261) is its
-/// first or last moment.
+/// What strangers' times are held to, in 1823 and in 2116: the difference of any two of them still
+/// is a Duration.
+constexpr WallTime kFirstTime{WallTime::duration::min() / 2};
+constexpr WallTime kLastTime{WallTime::duration::max() / 2};
+
+/// "2026-11-24T11:42:04.5+01:00". A time beyond them is kFirstTime or kLastTime.
 std::optional<ParsedTime> parse_rfc3339(std::string_view text);
 /// In UTC, "...Z", with as many digits of a second as are needed. Absent: the zero time.
 std::string write_rfc3339(std::optional<WallTime> time);
