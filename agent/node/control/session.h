@@ -159,6 +159,8 @@ class Session {
   [[nodiscard]] bool ask_registration(Moment at);
   void on_registration(const Call& call, Moment at, Actions& out);
   void on_login_step(LoginStep step, Moment at, Actions& out);
+  [[nodiscard]] tailcfg::MapRequest map_request() const;
+  Result<http::StreamId> post_map(const tailcfg::MapRequest& request);
   [[nodiscard]] bool ask_poll(Moment at);
   [[nodiscard]] bool ask_lite(Moment at);
   void end_poll(const std::string& why, Moment at, Actions& out);

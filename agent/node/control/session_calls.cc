@@ -60,7 +60,7 @@ bool Session::ask_registration(Moment at) {
   return true;
 }
 
-bool Session::ask_poll(Moment at) {
+tailcfg::MapRequest Session::map_request() const {
   tailcfg::MapRequest request;
   request.version = kCapabilityVersion;
   request.compress = "zstd";
@@ -68,10 +68,18 @@ bool Session::ask_poll(Moment at) {
   request.node_key = identity().node.public_key();
   request.disco_key = info_.disco_key;
   request.hostinfo = info_.hostinfo;
+  return request;
+}
+
+Result<http::StreamId> Session::post_map(const tailcfg::MapRequest& request) {
+  return link_->channel.request("POST", config_.url.path + "/machine/map",
+                                tailcfg::write_map_request(request), fields_for(request.node_key));
+}
+
+bool Session::ask_poll(Moment at) {
+  tailcfg::MapRequest request = map_request();
   request.stream = true;
-  const auto stream =
-      link_->channel.request("POST", config_.url.path + "/machine/map",
-                             tailcfg::write_map_request(request), fields_for(request.node_key));
+  const auto stream = post_map(request);
   if (!stream) return false;
   fresh_ = {};
   link_->poll.emplace(*stream, at.now, Poll(at.now));
@@ -80,19 +88,11 @@ bool Session::ask_poll(Moment at) {
 }
 
 bool Session::ask_lite(Moment at) {
-  tailcfg::MapRequest request;
-  request.version = kCapabilityVersion;
-  request.compress = "zstd";
-  request.keep_alive = true;
-  request.node_key = identity().node.public_key();
-  request.disco_key = info_.disco_key;
-  request.hostinfo = info_.hostinfo;
+  tailcfg::MapRequest request = map_request();
   request.endpoints = info_.endpoints;
   request.endpoint_types = info_.endpoint_types;
   request.omit_peers = true;
-  const auto stream =
-      link_->channel.request("POST", config_.url.path + "/machine/map",
-                             tailcfg::write_map_request(request), fields_for(request.node_key));
+  const auto stream = post_map(request);
   if (!stream) return false;
   lite_wanted_ = false;
   link_->lite = Call{.stream = *stream, .deadline = at.now + kCallTimeout};

@@ -6,6 +6,7 @@
 
 #include "agent/guard/confine.h"
 #include "tests/support/hostile_node.h"
+#include "tests/unit/guard/refusals.h"
 
 namespace sallyport {
 namespace {
@@ -16,13 +17,7 @@ using testing::IsEmpty;
 struct Bounds : testing::Test {
   Victim victim;
 
-  std::vector<Refusal> judge(const NodeState& state) {
-    std::vector<Refusal> out;
-    for (const Refused& r :
-         check_bounds(state, victim.config, BoundsFacts{victim.own_key, victim.devices}))
-      out.push_back(r.reason);
-    return out;
-  }
+  std::vector<Refusal> judge(const NodeState& state) { return refusals(victim, state); }
   std::vector<Refusal> judge(const NodeObject& object) {
     NodeState state;
     put(state, object);

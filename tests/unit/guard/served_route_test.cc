@@ -4,6 +4,7 @@
 
 #include "agent/guard/bounds.h"
 #include "tests/support/hostile_node.h"
+#include "tests/unit/guard/refusals.h"
 
 namespace sallyport {
 namespace {
@@ -14,13 +15,7 @@ using testing::IsEmpty;
 struct ServedRoutes : testing::Test {
   Victim victim;
 
-  std::vector<Refusal> judge(const NodeState& state) {
-    std::vector<Refusal> out;
-    for (const Refused& r :
-         check_bounds(state, victim.config, BoundsFacts{victim.own_key, victim.devices}))
-      out.push_back(r.reason);
-    return out;
-  }
+  std::vector<Refusal> judge(const NodeState& state) { return refusals(victim, state); }
   std::vector<Refusal> route(const char* text) {
     NodeState state;
     put(state, ServedRoute{Victim::prefix(text), true});
