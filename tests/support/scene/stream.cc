@@ -51,7 +51,7 @@ Stream::Stream(const Ends& ends, int per_second, uint64_t window)
 Stream::~Stream() {
   sending_ = false;
   running_ = false;
-  sender_.join();
+  if (sender_.joinable()) sender_.join();
   a_receiver_.join();
   b_receiver_.join();
 }
@@ -163,10 +163,12 @@ std::string Stream::Report::text() const {
   return direction("there", a_to_b) + direction("back", b_to_a);
 }
 
-Stream::Report Stream::finish() {
+Stream::Report Stream::finish(std::chrono::milliseconds patience) {
   const Report last = now();
   sending_ = false;
-  eventually([&] { return now().lost() == 0; }, 3s);
+  // Ended, not only told to end: what it sends after a look at the counters would count as lost.
+  if (sender_.joinable()) sender_.join();
+  eventually([&] { return now().lost() == 0; }, patience);
   Report out = now();
   out.at = last.at;  // of the sending
   return out;

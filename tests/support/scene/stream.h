@@ -51,8 +51,8 @@ class Stream {
     [[nodiscard]] std::string text() const;
   };
   [[nodiscard]] Report now() const;
-  /// Stops sending, waits for what is under way, and reports.
-  Report finish();
+  /// Stops sending, waits for what is under way (not at all if nothing is missing), and reports.
+  Report finish(std::chrono::milliseconds patience = 3s);
   /// Only one side goes on sending.
   void silence_a() { a_sends_ = false; }
   void silence_b() { b_sends_ = false; }

@@ -22,6 +22,19 @@ Connection patient_connection(const Office& office, const Side& side, uint16_t p
   return tcp_connect(office.laptop, side.server, port);
 }
 
+// Nothing may be lost here, so a wait costs time only where something is wrong.
+constexpr auto kPatience = 30s;
+
+// Where a packet may have ended that no rule of ours denied: sockets, queues of a CPU, devices.
+std::string kernel_counters(const std::string& netns) {
+  return "--- " + netns + "\n" +
+         run({"/bin/sh", "-c",
+              "grep Udp: /proc/net/snmp; cat /proc/net/softnet_stat; nstat -as | grep -i -e drop "
+              "-e err; ip -s link; ss -uamn"},
+             netns)
+             .out;
+}
+
 }  // namespace
 
 Window::Window(const Office& office, const Side& side, uint16_t udp_port, const EchoServer& tcp)
@@ -63,8 +76,10 @@ void Window::around(const std::function<void()>& event) {
 void Window::close() {
   expect_flowing("at the end");
   EXPECT_GT(events_, 0);
-  const auto report = stream_.finish();
-  EXPECT_EQ(report.lost(), 0U) << report.text() << office_.gateway->dump();
+  const auto report = stream_.finish(kPatience);
+  EXPECT_EQ(report.lost(), 0U) << report.text() << office_.gateway->dump()
+                               << kernel_counters(office_.laptop) << kernel_counters(office_.gw)
+                               << kernel_counters(office_.server);
   EXPECT_GE(report.rate_since(opened_), kLeastRate) << "this machine is too busy to judge by\n"
                                                     << report.text();
   EXPECT_TRUE(pump_.finish()) << office_.gateway->dump();
