@@ -29,6 +29,7 @@ class HomeDerp {
   /// different for different nodes.
   explicit HomeDerp(uint64_t spread) : spread_(spread) {}
 
+  void set_spread(uint64_t spread) { spread_ = spread; }
   [[nodiscard]] uint16_t home() const { return home_; }
   /// From before a restart.
   void restore(uint16_t home) { home_ = home; }

@@ -93,13 +93,17 @@ class Netcheck {
   NetcheckActions on_stun(const stun::TxId& tx, const Endpoint& seen, Instant now);
   /// Nothing: no answer.
   NetcheckActions on_https(uint16_t region, std::optional<Duration> latency, Instant now);
-  /// Links have changed: the next report is a full one.
-  void on_network_changed() { last_full_.reset(); }
+  /// Links have changed: a report under way is of a network that is gone, and the next one is full.
+  void on_network_changed() {
+    run_.reset();
+    last_full_.reset();
+  }
   NetcheckActions on_wake(Instant now);
   [[nodiscard]] std::optional<Instant> next_wake() const;
   [[nodiscard]] bool running() const { return run_.has_value(); }
 
   HomeDerp& home() { return home_; }
+  [[nodiscard]] const HomeDerp& home() const { return home_; }
   [[nodiscard]] const std::optional<NetcheckReport>& last() const { return last_; }
 
  private:

@@ -234,6 +234,10 @@ uint16_t PeerPath::relay_region() const {
   return last_region_ != 0 ? last_region_ : peer_->home_region;
 }
 
+bool PeerPath::expects(const TxId& tx) const {
+  return std::ranges::find(probes_, tx, &Probe::tx) != probes_.end();
+}
+
 std::optional<Endpoint> PeerPath::endpoint() const {
   if (!best_) return {};
   return best_->path.peer;

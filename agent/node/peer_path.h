@@ -49,6 +49,7 @@ struct PathPeer {
   uint16_t home_region = 0;  // 0: none
   std::vector<Endpoint> endpoints;
   bool wireguard_only = false;  // neither disco nor DERP
+  bool one_of_us = false;       // it drops crossing initiations too: see Crossing
   friend bool operator==(const PathPeer&, const PathPeer&) = default;
 };
 
@@ -96,7 +97,11 @@ class PeerPath {
   /// A link, an address or a route of ours has changed.
   PathActions on_network_changed(Instant now);
   PathActions on_wake(const PathObserved& observed, Instant now);
+  /// The same without news of the kernel: what is due by time alone.
+  PathActions on_wake(Instant now) { return advance({}, now); }
   [[nodiscard]] std::optional<Instant> next_wake() const;
+  /// Ought the kernel's counters to be read now? Asked before on_wake(), which takes it as done.
+  [[nodiscard]] bool wants_observed(Instant now) const { return observe_ && *observe_ <= now; }
 
   /// A person wants to know: pings the way in use, DERP included. `probe_all`: every candidate too
   /// (`ping --until-direct`).
@@ -109,6 +114,10 @@ class PeerPath {
   /// The direct path in use or in doubt.
   [[nodiscard]] std::optional<Endpoint> endpoint() const;
   [[nodiscard]] Duration rtt() const { return best_ ? best_->rtt : Duration{}; }
+  /// As the kernel was told last.
+  [[nodiscard]] const KernelPath& kernel_path() const { return kernel_; }
+  /// Is a ping with this number under way?
+  [[nodiscard]] bool expects(const TxId& tx) const;
 
  private:
   struct Best {
