@@ -114,6 +114,10 @@ class UdpCore final : public Core {
     return true;
   }
 
+  void flush_now() {
+    if (!closed() && !writable_.in_flight()) flush();
+  }
+
   [[nodiscard]] const Fd& fd() const { return fd_; }
   [[nodiscard]] const UdpCounters& counters() const { return counters_; }
 
@@ -163,7 +167,7 @@ class UdpCore final : public Core {
     flush_posted_ = true;
     loop().post([self = std::static_pointer_cast<UdpCore>(shared_from_this())] {
       self->flush_posted_ = false;
-      if (!self->closed() && !self->writable_.in_flight()) self->flush();
+      self->flush_now();
     });
   }
 
@@ -264,6 +268,9 @@ Result<UdpSocket> UdpSocket::adopt(Loop& loop, Fd socket, const UdpOptions& opti
 }
 
 bool UdpSocket::send(const Outgoing& datagram) { return core_ && core_->send(datagram); }
+void UdpSocket::flush() {
+  if (core_) core_->flush_now();
+}
 
 Result<Endpoint> UdpSocket::local() const {
   if (!core_) return fail(EBADF, "UDP socket");

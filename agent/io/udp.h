@@ -86,6 +86,8 @@ class UdpSocket {
   /// Copies it and sends it with the others of this turn. False: the queue is full, on_writable
   /// will be called. What was taken is offered to the kernel once, even if the socket is destroyed.
   [[nodiscard]] bool send(const Outgoing& datagram);
+  /// Offers what was sent in this turn to the kernel now instead of at its end.
+  void flush();
 
   [[nodiscard]] Result<Endpoint> local() const;
   [[nodiscard]] UdpCounters counters() const;

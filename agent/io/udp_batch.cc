@@ -77,7 +77,9 @@ size_t UdpBatch::write_control(Slot& slot, const Outgoing& datagram) const {
     } else {
       in6_pktinfo info{};
       info.ipi6_ifindex = datagram.ifindex;
-      if (datagram.from) std::memcpy(&info.ipi6_addr, datagram.from->bytes.data(), 16);
+      // To an IPv4 destination any address is an IPv4 one too: :: would be refused as EINVAL.
+      const IpAddress any = datagram.to.address.is_v4() ? IpAddress::v4(0) : IpAddress{};
+      std::memcpy(&info.ipi6_addr, datagram.from.value_or(any).bytes.data(), 16);
       bytes += put_control(slot.control, IPPROTO_IPV6, IPV6_PKTINFO, info);
     }
   }

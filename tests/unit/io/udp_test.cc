@@ -108,6 +108,30 @@ TEST(udp, dual_stack_shows_ipv4_as_ipv4) {
   EXPECT_EQ(seen[0].to, kAny4.address);
 }
 
+TEST(udp, dual_stack_sends_ipv4_by_a_device_without_naming_a_source) {
+  const auto loop = make_loop();
+  std::vector<Seen> seen;
+  UdpSocket server = bind(*loop, kAny4, collect(seen), {.packet_info = true});
+  UdpSocket client = bind(*loop, {*IpAddress::parse("::"), 0}, {}, {.dual_stack = true});
+  const IpAddress other = IpAddress::v4(0x7f000002);
+  ASSERT_TRUE(client.send({.bytes = view("x"), .to = *server.local(), .ifindex = 1}));
+  ASSERT_TRUE(
+      client.send({.bytes = view("y"), .to = *server.local(), .from = other, .ifindex = 1}));
+  ASSERT_TRUE(run_until(*loop, [&] { return seen.size() == 2; }));
+  EXPECT_EQ(seen[0].from.address, kAny4.address);
+  EXPECT_EQ(seen[1].from.address, other);
+  EXPECT_EQ(client.counters().refused, 0U);
+}
+
+TEST(udp, flush_does_not_wait_for_the_end_of_the_turn) {
+  const auto loop = make_loop();
+  UdpSocket client = bind(*loop, kAny4, {});
+  ASSERT_TRUE(client.send({.bytes = view("x"), .to = *client.local()}));
+  EXPECT_EQ(client.counters().sent, 0U);
+  client.flush();
+  EXPECT_EQ(client.counters().sent, 1U);
+}
+
 TEST(udp, empty_datagrams_are_datagrams_and_long_ones_are_counted) {
   const auto loop = make_loop();
   std::vector<Seen> seen;
