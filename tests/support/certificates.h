@@ -33,7 +33,8 @@ class Certificate {
     X509_gmtime_adj(X509_getm_notAfter(x509_), 3600);
     X509_set_pubkey(x509_, key_);
     X509_NAME* const name = X509_get_subject_name(x509_);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+    // As it is: by MBSTRING_ASC a name of over 64 characters would be none (and DERP has such).
+    X509_NAME_add_entry_by_txt(name, "CN", V_ASN1_UTF8STRING,
                                reinterpret_cast<const unsigned char*>(options.common_name.c_str()),
                                -1, -1, 0);
     X509* const by = issuer == nullptr ? x509_ : issuer->x509_;

@@ -246,13 +246,14 @@ Result<TlsEngine> TlsEngine::client(const TlsContext& context, const TlsClientOp
   if (!literal && SSL_set_tlsext_host_name(ssl, options.server_name.c_str()) != 1) {
     return tls_fail(state->who, EINVAL);
   }
-  if (std::holds_alternative<VerifyName>(options.verify)) {
+  if (const auto* by_name = std::get_if<VerifyName>(&options.verify)) {
+    const std::string& name = by_name->name.empty() ? options.server_name : by_name->name;
     SSL_set_verify(ssl, SSL_VERIFY_PEER, nullptr);
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     X509_VERIFY_PARAM* const wanted = SSL_get0_param(ssl);
-    const int set = literal ? X509_VERIFY_PARAM_set1_ip_asc(wanted, options.server_name.c_str())
-                            : X509_VERIFY_PARAM_set1_host(wanted, options.server_name.c_str(), 0);
-    if (set != 1 || options.server_name.empty()) return tls_fail(state->who, EINVAL);
+    const int set = is_literal_address(name) ? X509_VERIFY_PARAM_set1_ip_asc(wanted, name.c_str())
+                                             : X509_VERIFY_PARAM_set1_host(wanted, name.c_str(), 0);
+    if (set != 1 || name.empty()) return tls_fail(state->who, EINVAL);
   }
   const auto list = protocol_list(options.alpn);
   // It returns 0 when all is well.

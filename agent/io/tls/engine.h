@@ -19,6 +19,7 @@ namespace sallyport::io {
 
 /// The certificate is good for the name (or literal address), by a chain to a trusted authority.
 struct VerifyName {
+  std::string name = {};  // empty: the server's, as it is asked for
   friend bool operator==(const VerifyName&, const VerifyName&) = default;
 };
 /// The server's own certificate is exactly this one, whatever its name, dates and issuer.
@@ -36,7 +37,7 @@ struct VerifyNothing {
 using TlsVerify = std::variant<VerifyName, VerifyPin, VerifyNothing>;
 
 struct TlsClientOptions {
-  /// Sent as SNI unless it is a literal address, and what VerifyName goes by.
+  /// Sent as SNI unless it is a literal address, and what VerifyName goes by if it names no other.
   std::string server_name;
   TlsVerify verify;
   /// Protocols to offer, the best one first, at most 255 bytes each.
