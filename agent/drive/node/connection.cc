@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "agent/drive/node/connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -8,12 +12,11 @@
 
 namespace sallyport {
 
-Connection::Connection(io::Loop& loop, const io::TlsContext& tls, std::string host,
-                       control::Leg leg, ConnectionCallbacks callbacks)
+Connection::Connection(io::Loop& loop, const io::TlsContext& tls, ConnectionTarget target,
+                       ConnectionCallbacks callbacks)
     : loop_(loop),
       tls_(tls),
-      host_(std::move(host)),
-      leg_(leg),
+      target_(std::move(target)),
       on_(std::move(callbacks)),
       patience_(loop, [this] {
         if (std::exchange(trying_, false)) failures_ += "no answer; ";
@@ -23,7 +26,7 @@ Connection::Connection(io::Loop& loop, const io::TlsContext& tls, std::string ho
 void Connection::connect_to(std::vector<IpAddress> addresses) {
   std::ranges::reverse(addresses);
   addresses_ = std::move(addresses);
-  if (addresses_.empty()) failures_ = "no address of " + host_;
+  if (addresses_.empty()) failures_ = "no address of " + target_.host;
   // From the loop, so that no callback runs within a call to us.
   patience_.arm(io::boot_now());
 }
@@ -38,9 +41,9 @@ void Connection::try_next() {
   if (addresses_.empty()) {
     patience_.cancel();  // whoever asked for the connection has a deadline of its own
   } else {
-    patience_.arm(io::boot_now() + kAddressTimeout);
+    patience_.arm(io::boot_now() + target_.address_timeout);
   }
-  auto connector = io::Connector::tcp(loop_, address, leg_.port,
+  auto connector = io::Connector::tcp(loop_, address, target_.port,
                                       [this](Result<Fd> socket) { on_socket(std::move(socket)); });
   if (!connector) return on_socket(Fail{connector.error()});
   connector_ = std::move(connector).value();
@@ -51,7 +54,7 @@ void Connection::on_socket(Result<Fd> socket) {
   const auto adopted = socket ? adopt(std::move(socket).value()) : Fail{socket.error()};
   if (adopted) {
     patience_.cancel();
-    if (leg_.wrap == control::Wrap::kPlain) on_.on_connected();
+    if (!target_.tls) on_.on_connected();
     return;
   }
   failures_ += adopted.error().text();
@@ -60,20 +63,23 @@ void Connection::on_socket(Result<Fd> socket) {
 }
 
 Result<void> Connection::adopt(Fd socket) {
-  if (leg_.wrap == control::Wrap::kPlain) {
-    plain_ = TRY(io::Stream::adopt(
-        loop_, std::move(socket),
-        {.on_data = [this](ByteView bytes) { on_.on_bytes(bytes); },
-         .on_end = [this](const std::optional<Error>& error) { on_end(error); }}));
+  // What is written in one turn leaves together; to hold back the end of it gains nothing.
+  const int on = 1;
+  (void)::setsockopt(socket.raw(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (!target_.tls) {
+    plain_ = TRY(
+        io::Stream::adopt(loop_, std::move(socket),
+                          {.on_data = [this](ByteView bytes) { on_.on_bytes(bytes); },
+                           .on_end = [this](const std::optional<Error>& error) { on_end(error); },
+                           .on_writable = [this] { on_.on_writable(); }}));
     return {};
   }
-  io::TlsClientOptions options{.server_name = host_, .verify = io::VerifyName{}};
-  if (leg_.wrap == control::Wrap::kTlsUnverified) options.verify = io::VerifyNothing{};
-  wrapped_ = TRY(io::TlsStream::adopt(
-      loop_, std::move(socket), TRY(io::TlsEngine::client(tls_, options)),
-      {.on_ready = [this] { on_.on_connected(); },
-       .on_data = [this](ByteView bytes) { on_.on_bytes(bytes); },
-       .on_end = [this](const std::optional<Error>& error) { on_end(error); }}));
+  wrapped_ = TRY(
+      io::TlsStream::adopt(loop_, std::move(socket), TRY(io::TlsEngine::client(tls_, *target_.tls)),
+                           {.on_ready = [this] { on_.on_connected(); },
+                            .on_data = [this](ByteView bytes) { on_.on_bytes(bytes); },
+                            .on_end = [this](const std::optional<Error>& error) { on_end(error); },
+                            .on_writable = [this] { on_.on_writable(); }}));
   return {};
 }
 
@@ -82,15 +88,17 @@ void Connection::on_end(const std::optional<Error>& error) {
 }
 
 void Connection::close(const std::string& why) {
-  // The owner may let go of us in it.
-  const auto on_closed = std::exchange(on_.on_closed, nullptr);
-  if (on_closed) on_closed(why);
+  // Once; and the owner may let go of us in it.
+  const auto on_closed = std::exchange(on_.on_closed, {});
+  on_closed(why);
 }
 
-bool Connection::write(ByteView bytes) {
-  const io::Offer offer =
-      leg_.wrap == control::Wrap::kPlain ? plain_.write(bytes) : wrapped_.write(bytes);
-  return offer == io::Offer::kTaken;
+io::Offer Connection::offer(ByteView bytes) {
+  return target_.tls ? wrapped_.write(bytes) : plain_.write(bytes);
+}
+
+size_t Connection::queued_bytes() const {
+  return target_.tls ? wrapped_.queued_bytes() : plain_.queued_bytes();
 }
 
 }  // namespace sallyport

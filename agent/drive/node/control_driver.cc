@@ -12,6 +12,15 @@ namespace {
 
 control::Moment this_moment() { return {io::boot_now(), io::wall_now()}; }
 
+ConnectionTarget target_of(const control::Connect& connect) {
+  ConnectionTarget target{.host = connect.host, .port = connect.leg.port};
+  if (connect.leg.wrap == control::Wrap::kPlain) return target;
+  io::TlsClientOptions& tls = target.tls.emplace();
+  tls.server_name = connect.host;
+  if (connect.leg.wrap == control::Wrap::kTlsUnverified) tls.verify = io::VerifyNothing{};
+  return target;
+}
+
 }  // namespace
 
 ControlDriver::ControlDriver(io::Loop& loop, io::TlsContext tls, ControlOptions options,
@@ -61,7 +70,7 @@ void ControlDriver::run(const control::Actions& actions) {
 void ControlDriver::act(const control::Connect& connect) {
   const control::ConnectionId id = connect.id;
   auto connection = std::make_unique<Connection>(
-      loop_, tls_, connect.host, connect.leg,
+      loop_, tls_, target_of(connect),
       ConnectionCallbacks{
           .on_connected = [this, id] { run(session_.on_connected(id, this_moment())); },
           .on_bytes = [this,
