@@ -31,9 +31,9 @@ struct SendDatagram {
 /// TCP, TLS, GET derp::kPath; the answer is on_derp_connected() or on_derp_closed() with the same
 /// number. Any other dial of this region is given up.
 struct DialRegion {
-  uint16_t region = 0;
+  DerpRegion region;
+  size_t node = 0;  // of its nodes
   uint64_t dial = 0;
-  DerpNode node;
   friend bool operator==(const DialRegion&, const DialRegion&) = default;
 };
 /// A whole frame into the region's stream.

@@ -192,10 +192,9 @@ void Paths::act(PoolActions actions, Instant now, PathsActions& out) {
 void Paths::act(uint16_t region, DerpAction& action, Instant now, PathsActions& out) {
   std::visit(Overloaded{
                  [&](const DialDerp& dial) {
-                   // The session numbers the nodes of the region that it was given.
                    const DerpSession* const session = pool_->session(region);
-                   if (session == nullptr || dial.node >= session->region().nodes.size()) return;
-                   out.push_back(DialRegion{region, dial.dial, session->region().nodes[dial.node]});
+                   if (session != nullptr)
+                     out.push_back(DialRegion{session->region(), dial.node, dial.dial});
                  },
                  [&](SendDerp& send) { out.push_back(SendFrame{region, std::move(send.frame)}); },
                  [&](const CloseDerp& close) { out.push_back(CloseRegion{region, close.dial}); },

@@ -195,8 +195,9 @@ PathActions PeerPath::advance(PathActions out, Instant now) {
   const bool choosing = peer_->wireguard_only && peer_->endpoints.size() > 1;
   if (!active_until_ && !choosing) {
     observe_.reset();
-  } else if (!observe_ || *observe_ <= now) {
-    observe_ = now + (best_ && !choosing ? kObserveEvery : kHeartbeat);
+  } else {
+    const Instant soon = now + (best_ && !choosing ? kObserveEvery : kHeartbeat);
+    observe_ = observe_ && *observe_ > now ? std::min(*observe_, soon) : soon;
   }
 
   KernelPath wanted = wanted_kernel_path();

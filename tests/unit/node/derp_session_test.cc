@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/node/derp_pool.h"
+#include "tests/support/derp_login.h"
 #include "tests/support/seeded_random.h"
 
 namespace sallyport {
@@ -26,29 +27,6 @@ std::vector<Action> all(const DerpActions& actions) {
   }
   return out;
 }
-derp::Message parsed(const Bytes& frame) {
-  return derp::parse(**derp::next_frame(frame, derp::kMaxBody)).value();
-}
-
-/// The other side of the login.
-struct Server {
-  PrivateKey key = PrivateKey::generate();
-  std::optional<derp::ClientInfo> client;
-  derp::ServerInfo info{.bytes_per_second = 1000, .bytes_burst = 70000};
-  Bytes sealed;
-
-  [[nodiscard]] derp::ServerKey hello() const { return {key.public_key()}; }
-  /// The answer to the client's info; borrows from this.
-  derp::Message answer(const Bytes& client_info) {
-    const derp::Message message = parsed(client_info);
-    const auto& box = std::get<derp::ClientInfoBox>(message);
-    const auto box_key = BoxKey::between(key, box.client.bytes);
-    client = derp::open_client_info(box, *box_key);
-    sealed = derp::write_server_info(info, *box_key, BoxNonce{5});
-    return parsed(sealed);
-  }
-};
-
 class derp_session : public testing::Test {
  protected:
   DerpActions to_login() {
@@ -70,7 +48,7 @@ class derp_session : public testing::Test {
   SeededRandom random_{1};
   PrivateKey own_ = PrivateKey::generate();
   DerpSession session_{random_, own_, region(1, 3)};
-  Server server_;
+  DerpLogin server_;
   Instant now_{1h};
   uint64_t dial_ = 0;
 };
@@ -93,7 +71,7 @@ TEST_F(derp_session, login) {
 TEST_F(derp_session, a_server_that_does_not_own_its_key) {
   to_login();
   const auto sent = all<SendDerp>(session_.on_message(server_.hello(), now_));
-  Server other;
+  DerpLogin other;
   const derp::Message message = parsed(sent.at(0).frame);
   const auto& box = std::get<derp::ClientInfoBox>(message);
   const Bytes forged =
@@ -245,7 +223,7 @@ class derp_pool : public testing::Test {
     return out;
   }
   PoolActions bring_up(uint16_t id, uint64_t dial) {
-    Server server;
+    DerpLogin server;
     pool_.on_connected(id, dial, now_);
     const auto sent = of_regions<SendDerp>(pool_.on_message(id, server.hello(), now_));
     return pool_.on_message(id, server.answer(sent.at(0).second.frame), now_);
