@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Stock code as a program: tests/interop/reference, built once with the Go that is on PATH. Go keeps
+"""Stock code as programs: those of tests/interop, built once with the Go that is on PATH. Go keeps
 what it has built (GOCACHE), and modules come by the GOPROXY that is configured."""
 
 import os
@@ -11,6 +11,7 @@ from build import ROOT
 from progress import activity
 
 MODULE = ROOT / "tests/interop"
+PROGRAMS = ["reference", "stock", "wireguard"]
 
 
 def missing():
@@ -30,16 +31,17 @@ def _numbers(version):
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def build(package):
-    """The program of a package of tests/interop. Raises RuntimeError with the tool's words."""
-    program = ROOT / "build/interop" / package
-    with activity(f"go build tests/interop/{package} (the first time: some minutes, 0.3 GB of modules)"):
-        done = subprocess.run(["go", "build", "-o", str(program), f"./{package}"], cwd=MODULE,
+def build(*packages):
+    """The programs of these packages of tests/interop. Raises RuntimeError with the tool's words."""
+    folder = ROOT / "build/interop"
+    folder.mkdir(parents=True, exist_ok=True)
+    with activity(f"go build tests/interop/{{{','.join(packages)}}} (the first time: some minutes, 0.8 GB of modules)"):
+        done = subprocess.run(["go", "build", "-o", f"{folder}/", *(f"./{package}" for package in packages)], cwd=MODULE,
                               text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               stdin=subprocess.DEVNULL, env=_environment())
     if done.returncode != 0:
         raise RuntimeError(done.stdout)
-    return program
+    return [folder / package for package in packages]
 
 
 def _environment():
@@ -47,8 +49,8 @@ def _environment():
     return {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
 
 
-class Reference:
-    """Builds the reference when the first test wants it; tests find it, or why there is none, in
+class Programs:
+    """Builds the programs when the first test wants them; tests find them, or why there are none, in
     their environment."""
 
     def __init__(self):
@@ -62,8 +64,9 @@ class Reference:
             os.environ["SALLYPORT_NO_REFERENCE"] = why
             return
         try:
-            os.environ["SALLYPORT_REFERENCE"] = str(build("reference"))
+            paths = build(*PROGRAMS)
         except RuntimeError as error:
             # The tool is there: that it fails is a failure everywhere.
-            os.environ["SALLYPORT_REFERENCE"] = "/nonexistent"
-            raise RuntimeError(f"go build tests/interop/reference:\n{error}") from error
+            os.environ.update({f"SALLYPORT_{name.upper()}": "/nonexistent" for name in PROGRAMS})
+            raise RuntimeError(f"go build in tests/interop:\n{error}") from error
+        os.environ.update({f"SALLYPORT_{path.name.upper()}": str(path) for path in paths})

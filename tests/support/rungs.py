@@ -161,10 +161,10 @@ def chosen_rungs(names, full):
     def in_lab(program, arguments, on_line):
         return lab.execute(program, arguments, on_line, env)
 
-    reference = go.Reference()
+    stock = go.Programs()
 
-    def beside_reference(program, arguments, on_line):
-        reference.prepare()
+    def beside_stock(program, arguments, on_line):
+        stock.prepare()
         return in_own_network(120)(program, arguments, on_line)
 
     rungs = [
@@ -179,7 +179,7 @@ def chosen_rungs(names, full):
         Rung("lab", {"release": ["lab_tests"]},
              discover=lambda: gtest_jobs("lab", "release", "lab_*", in_lab)),
         Rung("interop", {"debug": ["interop_tests"]},
-             discover=lambda: gtest_jobs("interop", "debug", "interop_*", beside_reference)),
+             discover=lambda: gtest_jobs("interop", "debug", "interop_*", beside_stock)),
         Rung("image", {"release": []},
              discover=lambda: gtest_jobs("image", "release", "image_*", here(600))),
         Rung("fuzz", {"fuzz": ["fuzz_targets"]}, root=False, parallel=True,

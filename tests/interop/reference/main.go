@@ -14,28 +14,27 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
 
-	"tailscale.com/net/netaddr"
 	"tailscale.com/tailcfg"
 	"tailscale.com/tstest/integration/testcontrol"
-	"tailscale.com/types/key"
 )
 
 var (
-	address     = flag.String("address", "127.0.0.1", "address of every listener")
+	address     = flag.String("address", "127.0.0.1", "address of every listener without one of its own")
 	authKey     = flag.String("auth-key", "", "the one key that registers a node; empty: any")
 	requireAuth = flag.Bool("require-auth", false, "nodes log in at a URL")
 	withDERP    = flag.Bool("derp", false, "with a DERP server and STUN, in the map of every node")
+	derpAt      = flag.String("derp-at", "", "ADDRESS,...: a DERP region with a server and STUN on each")
 	domain      = flag.String("domain", "tail.example.net", "MagicDNS domain")
 )
 
 // front lets the control server go and come back on the same port, its state kept.
 type front struct {
 	control *testcontrol.Server
+	regions regions
 	address string
 
 	mu       sync.Mutex
@@ -89,40 +88,6 @@ func (f *front) count(what string) int {
 	return f.requests[what]
 }
 
-type fake struct {
-	ID   int64  `json:"id"`
-	Key  string `json:"key"`
-	Name string `json:"name"`
-	IP   string `json:"ip"`
-}
-
-// addFake makes a peer that is nobody, and tells everybody of it.
-func addFake(control *testcontrol.Server, name string) fake {
-	number := len(control.AllNodes()) + 101
-	ip := netip.PrefixFrom(netaddr.IPv4(100, 64, 1, uint8(number)), 32)
-	node := &tailcfg.Node{
-		ID:                tailcfg.NodeID(number),
-		StableID:          tailcfg.StableNodeID(fmt.Sprintf("FAKE%d", number)),
-		Name:              name + "." + control.MagicDNSDomain + ".",
-		User:              1,
-		Machine:           key.NewMachine().Public(),
-		Key:               key.NewNode().Public(),
-		DiscoKey:          key.NewDisco().Public(),
-		MachineAuthorized: true,
-		Addresses:         []netip.Prefix{ip},
-		AllowedIPs:        []netip.Prefix{ip},
-		Hostinfo:          (&tailcfg.Hostinfo{OS: "linux", Hostname: name}).View(),
-	}
-	control.UpdateNode(node)
-	return fake{int64(number), node.Key.String(), node.Name, ip.Addr().String()}
-}
-
-func nodeOf(text string) (key.NodePublic, error) {
-	var node key.NodePublic
-	err := node.UnmarshalText([]byte(text))
-	return node, err
-}
-
 // obey runs one line: a verb and its arguments, the last of which may contain blanks.
 func obey(f *front, line string) (any, error) {
 	verb, rest, _ := strings.Cut(line, " ")
@@ -146,6 +111,11 @@ func obey(f *front, line string) (any, error) {
 	case "expire":
 		f.control.SetExpireAllNodes(rest == "on")
 		return nil, nil
+	case "derp": // start N, stop N
+		what, number, _ := strings.Cut(rest, " ")
+		return nil, f.regions.obey(what, number)
+	case "routes", "expiry", "jail":
+		return obeyOfNode(f.control, verb, rest)
 	case "requests": // how often "METHOD /path" was asked for
 		return f.count(rest), nil
 	case "raw": // NODEKEY MAPRESPONSE
@@ -194,10 +164,13 @@ func main() {
 		AllOnline:      true,
 		DERPMap:        &tailcfg.DERPMap{OmitDefaultRegions: true},
 	}
-	if *withDERP {
-		control.DERPMap = startDERP(*address)
-	}
 	f := &front{control: control, address: net.JoinHostPort(*address, "0"), requests: map[string]int{}}
+	if *withDERP && *derpAt == "" {
+		*derpAt = *address
+	}
+	if *derpAt != "" {
+		f.regions, control.DERPMap = startRegions(strings.Split(*derpAt, ","))
+	}
 	if err := f.start(); err != nil {
 		log.Fatal(err)
 	}

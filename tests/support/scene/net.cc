@@ -123,14 +123,16 @@ bool eventually(const std::function<bool()>& happened, std::chrono::milliseconds
 }
 
 Process::Process(std::vector<std::string> argv, const std::string& netns,
-                 const std::string& log_file)
+                 const std::string& log_file, Ends ends)
     : log_file_(log_file) {
   const Fd space = netns.empty() ? Fd() : open_netns(netns);
   const Fd log(::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const auto words = pointers(argv);
   pid_ = fork();
-  if (pid_ == 0) become(words.data(), space.raw(), null.raw(), log.raw(), log.raw());
+  if (pid_ != 0) return;
+  become(words.data(), space.raw(), ends.in < 0 ? null.raw() : ends.in,
+         ends.out < 0 ? log.raw() : ends.out, log.raw());
 }
 
 Process::~Process() {

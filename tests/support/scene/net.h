@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/fd.h"
@@ -37,7 +38,15 @@ bool eventually(const std::function<bool()>& happened, std::chrono::milliseconds
 /// shows.
 class Process {
  public:
-  Process(std::vector<std::string> argv, const std::string& netns, const std::string& log_file);
+  /// Standard input and output of the process, if not the void and the file.
+  struct Ends {
+    int in = -1;
+    int out = -1;
+  };
+  Process(std::vector<std::string> argv, const std::string& netns, const std::string& log_file)
+      : Process(std::move(argv), netns, log_file, Ends{}) {}
+  Process(std::vector<std::string> argv, const std::string& netns, const std::string& log_file,
+          Ends ends);
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process();  // SIGKILL

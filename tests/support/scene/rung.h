@@ -3,6 +3,9 @@
 /// stand-in for it. Each test program has one.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -10,7 +13,10 @@
 /// netns_lan.tcp in the other.
 #define SCENE_SUITE_2(rung, suite) rung##_##suite
 #define SCENE_SUITE_1(rung, suite) SCENE_SUITE_2(rung, suite)
-#define SCENE(suite, name) TEST(SCENE_SUITE_1(SALLYPORT_RUNG, suite), name)
+#define SCENE_TEST(suite, name)                        \
+  GTEST_TEST_(suite, name, ::sallyport::scene::Played, \
+              ::testing::internal::GetTypeId<::sallyport::scene::Played>())
+#define SCENE(suite, name) SCENE_TEST(SCENE_SUITE_1(SALLYPORT_RUNG, suite), name)
 
 namespace sallyport::scene {
 
@@ -35,6 +41,8 @@ struct TunnelEnd {
 class Rung {
  public:
   virtual ~Rung() = default;
+  /// Why no scene can be played here; empty: they can.
+  [[nodiscard]] virtual std::string missing() const { return {}; }
   /// The gateway's program, beside the test's.
   [[nodiscard]] virtual std::string agent() const = 0;
   /// Gives a namespace its WireGuard before anything in it asks, until the object goes. Nothing:
@@ -49,5 +57,18 @@ class Rung {
 
 /// The rung of this program: the kernel's WireGuard, unless the program defines this itself.
 Rung& rung();
+
+/// A test that needs the rung: where that is missing, a skip that says why, and with CI=true a
+/// failure.
+class Played : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string why = rung().missing();
+    if (why.empty()) return;
+    const char* const ci = std::getenv("CI");
+    if (ci != nullptr && std::string(ci) == "true") FAIL() << why;
+    GTEST_SKIP() << why;
+  }
+};
 
 }  // namespace sallyport::scene
