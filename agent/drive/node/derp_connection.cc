@@ -42,11 +42,11 @@ size_t missing(ByteView begun) {
 
 }  // namespace
 
-DerpConnection::DerpConnection(io::Loop& loop, const io::TlsContext& tls, const DerpRegion& region,
-                               size_t node, DerpConnectionHooks hooks)
+DerpConnection::DerpConnection(io::Loop& loop, const io::TlsContext& tls, const DerpNode& node,
+                               DerpConnectionHooks hooks, std::string ideal_node)
     : loop_(loop),
-      node_(region.nodes.at(node)),
-      ideal_node_(node == 0 ? std::string{} : region.nodes.front().name),
+      node_(node),
+      ideal_node_(std::move(ideal_node)),
       on_(std::move(hooks)),
       self_(std::make_shared<DerpConnection*>(this)),
       failing_(loop, [this] { close(refused_); }) {

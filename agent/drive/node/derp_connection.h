@@ -39,10 +39,11 @@ class DerpConnection {
   /// And of what a session says beside them.
   static constexpr size_t kReserveBytes = size_t{16} * 1024;
 
-  /// `node`: an index into the region's (DialDerp::node); `tls` outlives this. Streams need the
-  /// loop's buffers, which are to be made before a sandbox is closed (Loop::stream_buffers).
-  DerpConnection(io::Loop& loop, const io::TlsContext& tls, const DerpRegion& region, size_t node,
-                 DerpConnectionHooks hooks);
+  /// `tls` outlives this. `ideal_node`: the region's first one, if this is another; the server only
+  /// counts them. Streams need the loop's buffers, which are to be made before a sandbox is closed
+  /// (Loop::stream_buffers).
+  DerpConnection(io::Loop& loop, const io::TlsContext& tls, const DerpNode& node,
+                 DerpConnectionHooks hooks, std::string ideal_node = {});
   DerpConnection(const DerpConnection&) = delete;
   DerpConnection& operator=(const DerpConnection&) = delete;
   ~DerpConnection() = default;
@@ -81,7 +82,7 @@ class DerpConnection {
 
   io::Loop& loop_;
   DerpNode node_;
-  std::string ideal_node_;  // empty: this one
+  std::string ideal_node_;
   DerpConnectionHooks on_;
   std::shared_ptr<DerpConnection*> self_;  // expires with us
   State state_ = State::kConnecting;

@@ -43,12 +43,12 @@ class derp_connection : public testing::Test {
     connection_.reset();
     server_.emplace(*loop_, meta_key);
     tls_.emplace(server_->client());
-    region_ = server_->region();
+    node_ = server_->node();
   }
-  void dial(size_t node = 0) {
+  void dial(const std::string& ideal_node = {}) {
     server_->request.reset();
     connection_ = std::make_unique<DerpConnection>(
-        *loop_, *tls_, region_, node,
+        *loop_, *tls_, node_,
         DerpConnectionHooks{
             .on_connected = [this] { ++connected_; },
             .on_message =
@@ -56,7 +56,8 @@ class derp_connection : public testing::Test {
                   got_.push_back(name_of(message));
                   if (on_message_) on_message_();
                 },
-            .on_closed = [this](const std::string& why) { closed_.push_back(why); }});
+            .on_closed = [this](const std::string& why) { closed_.push_back(why); }},
+        ideal_node);
     EXPECT_TRUE(connection_->connect());
   }
   void upgrade() {
@@ -78,7 +79,7 @@ class derp_connection : public testing::Test {
   std::unique_ptr<io::Loop> loop_ = io::make_loop();
   std::optional<DerpServer> server_;
   std::optional<io::TlsContext> tls_;
-  DerpRegion region_;
+  DerpNode node_;
   int connected_ = 0;
   std::vector<std::string> got_;
   std::vector<std::string> closed_;
@@ -144,9 +145,7 @@ TEST_F(derp_connection, a_certificate_with_no_key_in_its_name_starts_nothing_fas
 }
 
 TEST_F(derp_connection, names_the_ideal_node_to_another) {
-  region_.nodes.insert(region_.nodes.begin(), derp_node("nowhere.example", "", ""));
-  region_.nodes[0].name = "1x";
-  dial(1);
+  dial("1x");
   ASSERT_TRUE(until([&] { return server_->request.has_value(); }));
   EXPECT_EQ(field("Ideal-Node"), "1x");
 }
@@ -174,10 +173,9 @@ TEST_F(derp_connection, whom_it_believes) {
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.description);
-    DerpNode& node = region_.nodes[0];
-    node.host_name = row.host_name;
-    node.cert_name = row.cert_name;
-    node.insecure_for_tests = row.insecure;
+    node_.host_name = row.host_name;
+    node_.cert_name = row.cert_name;
+    node_.insecure_for_tests = row.insecure;
     closed_.clear();
     dial();
     ASSERT_TRUE(until([&] { return server_->request.has_value() || !closed_.empty(); }));
@@ -272,9 +270,9 @@ TEST_F(derp_connection, a_server_that_does_not_read_fills_the_queue_and_no_more)
 }
 
 TEST_F(derp_connection, addresses_are_tried_in_turn_and_looked_up_if_there_are_none) {
-  region_.nodes[0].ipv4.clear();
+  node_.ipv4.clear();
   connection_ = std::make_unique<DerpConnection>(
-      *loop_, *tls_, region_, 0,
+      *loop_, *tls_, node_,
       DerpConnectionHooks{.on_closed = [this](const std::string& why) { closed_.push_back(why); }});
   EXPECT_FALSE(connection_->connect());
   EXPECT_EQ(connection_->host(), "derp.example");
@@ -284,7 +282,7 @@ TEST_F(derp_connection, addresses_are_tried_in_turn_and_looked_up_if_there_are_n
   ASSERT_TRUE(until([&] { return server_->request.has_value(); }));
 
   connection_ = std::make_unique<DerpConnection>(
-      *loop_, *tls_, region_, 0,
+      *loop_, *tls_, node_,
       DerpConnectionHooks{.on_closed = [this](const std::string& why) { closed_.push_back(why); }});
   EXPECT_FALSE(connection_->connect());
   connection_->connect_to({});
@@ -304,7 +302,7 @@ TEST_F(derp_connection, may_end_in_each_hook) {
       connection_.reset();
     };
     connection_ = std::make_unique<DerpConnection>(
-        *loop_, *tls_, region_, 0,
+        *loop_, *tls_, node_,
         DerpConnectionHooks{.on_connected = [&] { end(0); },
                             .on_message = [&](const derp::Message&) { end(1); },
                             .on_closed = [&](const std::string&) { end(2); }});
@@ -340,7 +338,7 @@ TEST_F(derp_connection, probe_measures_a_round_trip) {
     return std::make_unique<HttpsProbe>(
         *loop_, *tls_, node, [&](std::optional<Duration> latency) { answers.push_back(latency); });
   };
-  auto first = probe(region_.nodes[0]);
+  auto first = probe(node_);
   ASSERT_TRUE(first->connect());
   ASSERT_TRUE(until([&] { return server_->request.has_value(); }));
   EXPECT_EQ(server_->request->target, "/derp/latency-check");
@@ -351,7 +349,7 @@ TEST_F(derp_connection, probe_measures_a_round_trip) {
   EXPECT_GT(*answers[0], Duration(0));
   EXPECT_LT(*answers[0], io::boot_now() - asked + std::chrono::seconds(1));
 
-  auto refused = probe(region_.nodes[0]);
+  auto refused = probe(node_);
   server_->request.reset();
   ASSERT_TRUE(refused->connect());
   ASSERT_TRUE(until([&] { return server_->request.has_value(); }));
@@ -359,7 +357,7 @@ TEST_F(derp_connection, probe_measures_a_round_trip) {
   ASSERT_TRUE(until([&] { return answers.size() == 2; }));
   EXPECT_FALSE(answers[1]);
 
-  DerpNode stranger = region_.nodes[0];
+  DerpNode stranger = node_;
   stranger.host_name = "else.example";
   auto unknown = probe(stranger);
   ASSERT_TRUE(unknown->connect());

@@ -66,12 +66,10 @@ class DerpServer {
   DerpServer& operator=(const DerpServer&) = delete;
   ~DerpServer() { ::unlink(ca_file.c_str()); }
 
-  /// One region whose node is this server; for changes.
-  [[nodiscard]] DerpRegion region() const {
-    DerpRegion out;
-    out.id = 1;
-    DerpNode& node = out.nodes.emplace_back(derp_node("derp.example", "127.0.0.1", "none"));
-    node.derp_port = port;
+  /// This server; for changes.
+  [[nodiscard]] DerpNode node() const {
+    DerpNode out = derp_node("derp.example", "127.0.0.1", "none");
+    out.derp_port = port;
     return out;
   }
   [[nodiscard]] io::TlsContext client() const { return *io::TlsContext::client(ca_file); }
