@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,7 +15,15 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
+#include "agent/drive/node/derp_connection.h"
+#include "agent/drive/node/https_probe.h"
+#include "agent/drive/node/node_socket.h"
+#include "agent/drive/node/relay_socket.h"
+#include "agent/drive/node/resolver.h"
 #include "agent/io/loop.h"
+#include "agent/io/random.h"
+#include "agent/io/timer.h"
+#include "agent/io/tls/engine.h"
 #include "agent/model/netmap.h"
 #include "agent/node/netmap_state.h"
 #include "agent/node/paths.h"
@@ -65,10 +74,10 @@ class PathsDriver {
                                                      PathsHooks hooks);
   PathsDriver(const PathsDriver&) = delete;
   PathsDriver& operator=(const PathsDriver&) = delete;
-  ~PathsDriver();
+  ~PathsDriver() = default;
 
   /// For NodeInfo; the same for the life of this object.
-  [[nodiscard]] DiscoKey disco_key() const;
+  [[nodiscard]] const DiscoKey& disco_key() const { return paths_.disco_key(); }
   void set_node_key(const PrivateKey& node_key);
   /// As ControlDriver's hook has them. Before the agent is told of the plan: endpoint_of() knows
   /// then.
@@ -88,9 +97,11 @@ class PathsDriver {
   /// Where WireGuard finds the peer while it is relayed: its address on lo, at relay_port. The
   /// steps of the kernel (PointAt without an endpoint, pins, reverse pins) mean this one.
   [[nodiscard]] std::optional<Endpoint> parking_of(const NodeKey& peer) const;
-  [[nodiscard]] std::optional<PathStatus> status(const NodeKey& peer) const;
-  [[nodiscard]] std::vector<RegionStatus> regions() const;
-  [[nodiscard]] const PathsCounters& counters() const;
+  [[nodiscard]] std::optional<PathStatus> status(const NodeKey& peer) const {
+    return paths_.status(peer);
+  }
+  [[nodiscard]] std::vector<RegionStatus> regions() const { return paths_.regions(); }
+  [[nodiscard]] const PathsCounters& counters() const { return paths_.counters(); }
 
   /// `answer` is called once: nothing after 5 s without an answer, or at once for an unknown peer.
   /// `probe_all`: tries every candidate too, so that a later ping may be answered directly.
@@ -100,9 +111,69 @@ class PathsDriver {
   void netcheck(std::function<void(const NetcheckReport&)> answer);
 
  private:
-  class Core;
-  explicit PathsDriver(std::unique_ptr<Core> core);
-  std::unique_ptr<Core> core_;
+  struct Relay {
+    uint64_t dial = 0;
+    bool waits_for_name = false;
+    std::unique_ptr<DerpConnection> connection;
+  };
+  struct Probe {
+    bool waits_for_name = false;
+    std::unique_ptr<HttpsProbe> probe;
+  };
+  struct Asked {
+    NodeKey peer;
+    Instant until;
+    std::function<void(const std::optional<PingReply>&)> answer;
+  };
+
+  PathsDriver(io::Loop& loop, io::TlsContext tls, const PathsDriverOptions& options,
+              PathsHooks hooks);
+  Result<void> open(PathsDriverOptions options);
+  void run(PathsActions actions);
+  void rearm();
+  void act(const SendDatagram& send);
+  void act(const DialRegion& dial);
+  void act(const SendFrame& send);
+  void act(const CloseRegion& close);
+  void act(const SendPacketBy& send);
+  void act(const StepKernel& step);
+  void act(const Observe& observe);
+  void act(const ProbeRegion& probe);
+  void act(const FindAddress& find);
+  void act(const AnnounceEndpoints& announce);
+  void act(const AnnounceNetwork& announce);
+  void act(const NetcheckDone& done);
+  void act(const StatusChanged& changed);
+  void act(const PeerAnswered& answered);
+  void act(const PathsNote& note);
+  void act(const SaveMemory& save);
+
+  void on_parked(const IpAddress& parking, ByteView packet);
+  void on_derp_message(uint16_t region, const derp::Message& message);
+  void on_derp_closed(uint16_t region, uint64_t dial, const std::string& why);
+  void on_lookup(const std::string& host, const std::vector<IpAddress>& found);
+  [[nodiscard]] DerpConnection* connection_of(uint16_t region);
+  void give_up_pings();
+
+  io::Loop& loop_;
+  io::TlsContext tls_;
+  PathsHooks hooks_;
+  uint16_t wg_port_;
+  uint16_t relay_port_;
+  io::KernelRandom random_;
+  Paths paths_;
+  io::Timer wake_;
+  std::optional<Instant> armed_;
+  std::unique_ptr<Resolver> resolver_;
+  NodeSocket node_socket_;
+  std::unique_ptr<RelaySocket> relay_socket_;
+  std::map<uint16_t, Relay> relays_;
+  std::map<uint16_t, Probe> probes_;
+  std::vector<uint16_t> full_;  // relays that do not read
+  io::Timer sweep_;             // at once: closes them
+  std::vector<Asked> asked_;
+  io::Timer patience_;
+  std::vector<std::function<void(const NetcheckReport&)>> netchecks_;
 };
 
 }  // namespace sallyport
