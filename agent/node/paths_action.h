@@ -31,9 +31,10 @@ struct SendDatagram {
 /// TCP, TLS, GET derp::kPath; the answer is on_derp_connected() or on_derp_closed() with the same
 /// number. Any other dial of this region is given up.
 struct DialRegion {
-  DerpRegion region;
-  size_t node = 0;  // of its nodes
+  uint16_t region = 0;
   uint64_t dial = 0;
+  DerpNode node;
+  std::string ideal_node;  // the region's first one, which we would rather have; empty: this is it
   friend bool operator==(const DialRegion&, const DialRegion&) = default;
 };
 /// A whole frame into the region's stream.

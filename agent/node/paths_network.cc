@@ -193,8 +193,10 @@ void Paths::act(uint16_t region, DerpAction& action, Instant now, PathsActions& 
   std::visit(Overloaded{
                  [&](const DialDerp& dial) {
                    const DerpSession* const session = pool_->session(region);
-                   if (session != nullptr)
-                     out.push_back(DialRegion{session->region(), dial.node, dial.dial});
+                   if (session == nullptr || dial.node >= session->region().nodes.size()) return;
+                   const std::vector<DerpNode>& nodes = session->region().nodes;
+                   out.push_back(DialRegion{region, dial.dial, nodes[dial.node],
+                                            dial.node == 0 ? "" : nodes.front().name});
                  },
                  [&](SendDerp& send) { out.push_back(SendFrame{region, std::move(send.frame)}); },
                  [&](const CloseDerp& close) { out.push_back(CloseRegion{region, close.dial}); },

@@ -176,12 +176,12 @@ void PathsDriver::act(const SendDatagram& send) {
 }
 
 void PathsDriver::act(const DialRegion& dial) {
-  const uint16_t region = dial.region.id;
+  const uint16_t region = dial.region;
   const uint64_t number = dial.dial;
   Relay& relay = relays_[region];
   relay.dial = number;
   relay.connection = std::make_unique<DerpConnection>(
-      loop_, tls_, dial.region, dial.node,
+      loop_, tls_, dial.node,
       DerpConnectionHooks{
           .on_connected =
               [this, region, number] {
@@ -190,7 +190,8 @@ void PathsDriver::act(const DialRegion& dial) {
           .on_message =
               [this, region](const derp::Message& message) { on_derp_message(region, message); },
           .on_closed = [this, region,
-                        number](const std::string& why) { on_derp_closed(region, number, why); }});
+                        number](const std::string& why) { on_derp_closed(region, number, why); }},
+      dial.ideal_node);
   relay.waits_for_name = !relay.connection->connect();
   if (relay.waits_for_name) resolver_->look_up(relay.connection->host());
 }

@@ -35,7 +35,8 @@ TEST_F(paths_network, the_first_report) {
             (OwnEndpoint{at("203.0.113.50:4000"), EndpointKind::kStun}));
   const auto dials = logged<DialRegion>();
   ASSERT_EQ(dials.size(), 1u);
-  EXPECT_EQ(dials[0].region.id, kRegion);
+  EXPECT_EQ(dials[0].region, kRegion);
+  EXPECT_EQ(dials[0].node.host_name, "derp.example.net");
 }
 
 TEST_F(paths_network, the_same_again_is_no_news) {
