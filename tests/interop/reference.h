@@ -51,7 +51,9 @@ class Reference {
                                  {.on_data = [this](ByteView bytes) { said_ += io::text(bytes); },
                                   .on_end = [this](const std::optional<Error>&) { ended_ = true; }},
                                  size_t{4} * 1024 * 1024);
-    control_url = next_line()["control"];
+    const Json about = next_line();
+    control_url = about["control"];
+    derp_map = about["derp_map"];
   }
   Reference(const Reference&) = delete;
   Reference& operator=(const Reference&) = delete;
@@ -70,6 +72,7 @@ class Reference {
   }
 
   std::string control_url;
+  Json derp_map;
 
  private:
   Json next_line() {

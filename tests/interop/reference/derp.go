@@ -4,12 +4,15 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/pem"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 
 	"tailscale.com/derp/derpserver"
@@ -22,14 +25,15 @@ import (
 // on the same port, a new server with the same key; STUN stays.
 type region struct {
 	private  key.NodePrivate
+	plain    bool
 	derpAt   string
 	stunPort int
 	derp     *derpserver.Server
 	web      *httptest.Server
 }
 
-func newRegion(address string) (*region, error) {
-	r := &region{private: key.NewNode(), derpAt: net.JoinHostPort(address, "0")}
+func newRegion(address string, plain bool) (*region, error) {
+	r := &region{private: key.NewNode(), plain: plain, derpAt: net.JoinHostPort(address, "0")}
 	if err := r.start(); err != nil {
 		return nil, err
 	}
@@ -57,6 +61,10 @@ func (r *region) start() error {
 	r.web.Listener = listener
 	r.web.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){} // no h2
 	r.web.StartTLS()
+	if !r.plain { // as derper does
+		shown := &r.web.TLS.Certificates[0]
+		shown.Certificate = append(slices.Clip(shown.Certificate), r.derp.MetaCert())
+	}
 	return nil
 }
 
@@ -74,11 +82,11 @@ func (r *region) stop() error {
 // regions are numbered from 1 in the order of their addresses.
 type regions []*region
 
-func startRegions(addresses []string) (regions, *tailcfg.DERPMap) {
+func startRegions(addresses []string, plain bool) (regions, *tailcfg.DERPMap) {
 	var all regions
 	named := &tailcfg.DERPMap{OmitDefaultRegions: true, Regions: map[int]*tailcfg.DERPRegion{}}
 	for i, address := range addresses {
-		r, err := newRegion(address)
+		r, err := newRegion(address, plain)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -97,17 +105,34 @@ func startRegions(addresses []string) (regions, *tailcfg.DERPMap) {
 	return all, named
 }
 
-// obey runs "start N" and "stop N".
-func (all regions) obey(verb, number string) error {
+// certificate is what a client may know the server by; it is good for example.com and 127.0.0.1.
+type certificate struct {
+	PEM string `json:"pem"`
+	Pin string `json:"pin"` // as DERPNode.CertName has it
+}
+
+func (r *region) certificate() (certificate, error) {
+	if r.web == nil {
+		return certificate{}, fmt.Errorf("does not run")
+	}
+	der := r.web.Certificate().Raw
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return certificate{string(text), fmt.Sprintf("sha256-raw:%x", sha256.Sum256(der))}, nil
+}
+
+// obey runs "start N", "stop N" and "certificate N".
+func (all regions) obey(verb, number string) (any, error) {
 	id, err := strconv.Atoi(number)
 	if err != nil || id < 1 || id > len(all) {
-		return fmt.Errorf("no region %q", number)
+		return nil, fmt.Errorf("no region %q", number)
 	}
 	switch verb {
 	case "start":
-		return all[id-1].start()
+		return nil, all[id-1].start()
 	case "stop":
-		return all[id-1].stop()
+		return nil, all[id-1].stop()
+	case "certificate":
+		return all[id-1].certificate()
 	}
-	return fmt.Errorf("start or stop, not %q", verb)
+	return nil, fmt.Errorf("start, stop or certificate, not %q", verb)
 }

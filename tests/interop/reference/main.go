@@ -28,6 +28,7 @@ var (
 	requireAuth = flag.Bool("require-auth", false, "nodes log in at a URL")
 	withDERP    = flag.Bool("derp", false, "with a DERP server and STUN, in the map of every node")
 	derpAt      = flag.String("derp-at", "", "ADDRESS,...: a DERP region with a server and STUN on each")
+	derpPlain   = flag.Bool("derp-plain", false, "DERP servers that do not name their keys in a certificate")
 	domain      = flag.String("domain", "tail.example.net", "MagicDNS domain")
 )
 
@@ -111,9 +112,9 @@ func obey(f *front, line string) (any, error) {
 	case "expire":
 		f.control.SetExpireAllNodes(rest == "on")
 		return nil, nil
-	case "derp": // start N, stop N
+	case "derp": // start N, stop N, certificate N
 		what, number, _ := strings.Cut(rest, " ")
-		return nil, f.regions.obey(what, number)
+		return f.regions.obey(what, number)
 	case "routes", "expiry", "jail":
 		return obeyOfNode(f.control, verb, rest)
 	case "requests": // how often "METHOD /path" was asked for
@@ -169,7 +170,7 @@ func main() {
 		*derpAt = *address
 	}
 	if *derpAt != "" {
-		f.regions, control.DERPMap = startRegions(strings.Split(*derpAt, ","))
+		f.regions, control.DERPMap = startRegions(strings.Split(*derpAt, ","), *derpPlain)
 	}
 	if err := f.start(); err != nil {
 		log.Fatal(err)
