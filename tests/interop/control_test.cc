@@ -88,18 +88,8 @@ struct OurNode {
   std::unique_ptr<ControlDriver> driver;
 };
 
-class interop_control : public testing::Test {
+class interop_control : public WithReference {
  protected:
-  void SetUp() override {
-    if (!no_reference()) return;
-    const char* const ci = std::getenv("CI");
-    if (ci != nullptr && std::string_view(ci) == "true") FAIL() << why_no_reference();
-    GTEST_SKIP() << why_no_reference();
-  }
-  template <class Predicate>
-  bool until(Predicate&& done) {
-    return io::run_until(*loop_, done);
-  }
   /// Our entry in the server's list.
   static Json entry_of(Reference& reference, const OurNode& node) {
     for (const Json& entry : reference.ask("nodes")) {
@@ -109,7 +99,6 @@ class interop_control : public testing::Test {
   }
 
   Folder folder_;
-  std::unique_ptr<io::Loop> loop_ = io::make_loop();
 };
 
 TEST_F(interop_control, registers_and_gets_a_netmap) {

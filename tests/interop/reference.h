@@ -31,6 +31,23 @@ inline std::string why_no_reference() {
   return why == nullptr ? "SALLYPORT_REFERENCE names no program: run by tests/run" : why;
 }
 
+/// Its tests are skipped where there is no reference; with CI=true they fail.
+class WithReference : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!no_reference()) return;
+    const char* const ci = std::getenv("CI");
+    if (ci != nullptr && std::string_view(ci) == "true") FAIL() << why_no_reference();
+    GTEST_SKIP() << why_no_reference();
+  }
+  template <class Predicate>
+  bool until(Predicate&& done) {
+    return io::run_until(*loop_, done);
+  }
+
+  std::unique_ptr<io::Loop> loop_ = io::make_loop();
+};
+
 class Reference {
  public:
   Reference(io::Loop& loop, std::vector<std::string> options) : loop_(loop) {
