@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "agent/base/overloaded.h"
 #include "agent/guard/confine.h"
 #include "agent/model/host_port.h"
 #include "agent/policy/special_ranges.h"
@@ -35,6 +36,16 @@ const std::vector<Prefix>& private_space() {
       prefix_of("100.64.0.0/10"), prefix_of("fc00::/7"),
   };
   return list;
+}
+
+const Prefix& loopback() {
+  static const Prefix prefix = prefix_of("127.0.0.0/8");
+  return prefix;
+}
+/// Of 127.0.0.0/8: what programs listen on.
+const Prefix& services() {
+  static const Prefix prefix = prefix_of("127.0.0.0/16");
+  return prefix;
 }
 
 bool inside(const Prefix& inner, const Prefix& outer) {
@@ -75,6 +86,7 @@ class Bounds {
     for (const auto& [key, peer] : state_.peers) check_peer(key, peer);
     for (const auto& [position, rule] : state_.rules) check_rule(position, rule);
     for (const auto& [prefix, snat] : state_.routes) check_route(prefix);
+    check_key();
     return std::move(refused_);
   }
 
@@ -108,6 +120,7 @@ class Bounds {
       }
     }
     for (const NamedPeer& named : named_peers(config_)) ports_[named.peer] = named.port;
+    own_key_ = state_.key ? state_.key->public_key() : facts_.own_key;
     for (RangeSet* set : {&own_, &own_elsewhere_, &networks_, &taken_}) set->close();
   }
 
@@ -153,6 +166,29 @@ class Bounds {
     return std::nullopt;
   }
 
+  void check_key() {
+    if (!state_.key) return;
+    const ObjectId id{ObjectKind::kKey, {}, {}, 0};
+    if (facts_.relay_port == 0) return refuse(id, Refusal::kNotJoined);
+    const PublicKey key = state_.key->public_key();
+    if (key.is_zero()) return refuse(id, Refusal::kZeroKey);
+    if (configured_.contains(key)) refuse(id, Refusal::kConfiguredKey);
+  }
+
+  [[nodiscard]] bool is_parking(const IpAddress& address) const {
+    return facts_.relay_port != 0 && loopback().contains(address) && !services().contains(address);
+  }
+
+  [[nodiscard]] std::optional<Refusal> judge_place(const TailnetPeer& peer) {
+    if (peer.parking && (!is_parking(*peer.parking) || !parked_.insert(*peer.parking).second))
+      return Refusal::kBadParking;
+    if (!peer.endpoint) return std::nullopt;
+    if (peer.parking && *peer.endpoint == Endpoint{*peer.parking, facts_.relay_port})
+      return std::nullopt;
+    if (is_bad(*peer.endpoint)) return Refusal::kBadEndpoint;
+    return std::nullopt;
+  }
+
   void check_address(const Prefix& address) {
     const ObjectId id{ObjectKind::kAddress, {}, address, 0};
     if (address.length != address.address.bits()) return refuse(id, Refusal::kBadPrefix);
@@ -174,9 +210,9 @@ class Bounds {
   void check_peer(const PublicKey& key, const TailnetPeer& peer) {
     const ObjectId id{ObjectKind::kPeer, key, {}, 0};
     if (key.is_zero() || peer.node_key != key) return refuse(id, Refusal::kZeroKey);
-    if (key == facts_.own_key) return refuse(id, Refusal::kOwnKey);
+    if (key == own_key_) return refuse(id, Refusal::kOwnKey);
     if (configured_.contains(key)) return refuse(id, Refusal::kConfiguredKey);
-    if (peer.endpoint && is_bad(*peer.endpoint)) return refuse(id, Refusal::kBadEndpoint);
+    if (const auto bad = judge_place(peer)) return refuse(id, *bad);
     for (const auto& alias : {peer.masquerade_v4, peer.masquerade_v6}) {
       if (!alias) continue;
       if (shape_of(Prefix::host(*alias))) return refuse(id, Refusal::kBadPrefix);
@@ -213,6 +249,8 @@ class Bounds {
   RangeSet networks_;       // connected or configured LANs and WANs
   RangeSet taken_;          // by configured peers
   std::set<Prefix> given_;  // to tailnet peers
+  std::set<IpAddress> parked_;
+  PublicKey own_key_;
   std::set<PublicKey> configured_;
   std::map<PublicKey, uint16_t> ports_;
   std::vector<Refused> refused_;
@@ -223,6 +261,43 @@ class Bounds {
 std::vector<Refused> check_bounds(const NodeState& state, const Config& config,
                                   const BoundsFacts& facts) {
   return Bounds(state, config, facts).run();
+}
+
+std::optional<Refusal> check_steps(const PathSteps& path, const NodeState& state,
+                                   const Config& config, const BoundsFacts& facts) {
+  const auto found = state.peers.find(path.peer);
+  if (found == state.peers.end() || found->second.wireguard_only) return Refusal::kUnknownPeer;
+  if (!found->second.parking) return Refusal::kBadParking;
+  const auto is_ours = [&](const IpAddress& address) {
+    return std::ranges::any_of(facts.devices, [&](const Device& device) {
+      return std::ranges::any_of(device.addresses,
+                                 [&](const Prefix& one) { return one.address == address; });
+    });
+  };
+  const auto is_place = [&](const Endpoint& endpoint) {
+    return endpoint.port != 0 && !contains(no_host(), endpoint.address) &&
+           !is_ours(endpoint.address);
+  };
+  const auto is_port_of = [&](const DirectPath& to) {
+    return std::ranges::any_of(facts.devices, [&](const Device& device) {
+      return device.index == to.ifindex && !device.loopback && device.name != config.node.device &&
+             std::ranges::any_of(device.addresses,
+                                 [&](const Prefix& one) { return one.address == to.ours; });
+    });
+  };
+  for (const KernelStep& step : path.steps) {
+    const bool good =
+        std::visit(Overloaded{
+                       [&](const SetPin& s) { return is_place(s.path.peer) && is_port_of(s.path); },
+                       [&](const ClearPin&) { return true; },
+                       [&](const SetReverse& s) { return is_place(s.from); },
+                       [&](const ClearReverse&) { return true; },
+                       [&](const PointAt& s) { return !s.endpoint || is_place(*s.endpoint); },
+                   },
+                   step);
+    if (!good) return Refusal::kBadEndpoint;
+  }
+  return std::nullopt;
 }
 
 WithinBounds keep_within_bounds(NodeState state, const Config& config, const BoundsFacts& facts) {

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "agent/model/config.h"
 #include "agent/model/kernel_state.h"
 #include "agent/model/keys.h"
 #include "agent/model/node_object.h"
+#include "agent/model/path_step.h"
 
 namespace sallyport {
 
@@ -28,13 +30,18 @@ constexpr uint8_t kShortestPublicV6 = 32;  // an operator's allocation
 constexpr size_t kMaxRefusals = 64;
 
 struct BoundsFacts {
-  PublicKey own_key;
+  PublicKey own_key;            // the gateway's own; a joined node may name another one
   std::vector<Device> devices;  // all of them, ours included
+  uint16_t relay_port = 0;      // 0: no tailnet is joined
 };
 
 /// Empty: all of the state is within bounds. A state is taken whole or not at all.
 /// - An endpoint only for a configured peer whose endpoint is a name, at its configured port; never
 ///   a loopback, multicast, reserved or own address.
+/// - A tailnet peer that is parked has an address of its own in 127.0.0.0/8, outside of
+/// 127.0.0.0/16,
+///   where services listen; its endpoint may be that, at the relay's port, and no other loopback
+///   one.
 /// - A tailnet peer has a key of its own, and no prefix over a network that we are connected to,
 ///   over a configured LAN, over an own address, over what a configured peer has, or one that
 ///   another tailnet peer has too. No default route.
@@ -46,6 +53,11 @@ struct BoundsFacts {
 ///   they open.
 std::vector<Refused> check_bounds(const NodeState& state, const Config& config,
                                   const BoundsFacts& facts);
+
+/// Why the steps are not to be done; nothing: they may be. Only a tailnet peer that is parked is
+/// moved, to where an endpoint may be, and pinned to an address of ours on the port that has it.
+std::optional<Refusal> check_steps(const PathSteps& path, const NodeState& state,
+                                   const Config& config, const BoundsFacts& facts);
 
 /// What is left of a state that was within bounds before the configuration or the host's networks
 /// changed, and what had to go.

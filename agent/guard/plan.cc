@@ -63,7 +63,7 @@ class Claims {
 
 WgDevice plan_device(const Config& config, const NodeState& node, const PlanFacts& facts) {
   WgDevice device{.name = config.node.device,
-                  .private_key = facts.private_key,
+                  .private_key = node.key ? node.key : facts.private_key,
                   .listen_port = wg_port(config, facts),
                   .fwmark = config.dataplane.fwmark.value,
                   .peers = {}};
@@ -167,7 +167,39 @@ std::vector<RoutingRule> plan_rules(const DataplaneConfig& dataplane, bool holds
   return rules;
 }
 
-NftTable plan_nft(const Config& config, const PlanFacts& facts) {
+/// Where a prefix without a device of its own is reached: the longest connected prefix decides, as
+/// in the kernel, then its routes.
+std::optional<std::string> device_towards(const Prefix& prefix, const PlanFacts& facts) {
+  const Device* best = nullptr;
+  int best_length = -1;
+  for (const Device& device : facts.devices) {
+    if (device.loopback || device.wireguard) continue;
+    for (const Prefix& address : device.addresses) {
+      if (address.length <= best_length || !address.overlaps(prefix)) continue;
+      best = &device;
+      best_length = address.length;
+    }
+  }
+  if (best != nullptr) return best->name;
+  const auto routed = facts.lan_devices.find(prefix);
+  if (routed != facts.lan_devices.end()) return routed->second;
+  return std::nullopt;
+}
+
+bool serves_exit(const NodeState& node, Family family) {
+  return std::ranges::any_of(node.routes, [&](const auto& route) {
+    return route.first.length == 0 && family_of(route.first) == family;
+  });
+}
+
+/// Is what leaves for the internet in this family translated?
+bool exits_by(const Config& config, const NodeState& node, Family family) {
+  if (serves_exit(node, family)) return true;
+  if (!config.exit) return false;
+  return family == Family::kV4 ? config.exit->ipv4 : config.exit->ipv6 == ExitV6::kNat;
+}
+
+NftTable plan_nft(const Config& config, const NodeState& node, const PlanFacts& facts) {
   NftTable table{.wg_device = config.node.device,
                  .wg_port = wg_port(config, facts),
                  .masquerades = {},
@@ -182,11 +214,21 @@ NftTable plan_nft(const Config& config, const PlanFacts& facts) {
       table.masquerades.push_back(Masquerade{*device, lan.prefix, family_of(lan.prefix)});
     }
   }
-  for (const std::string& device : exit_devices(config, facts.devices)) {
-    if (config.exit->ipv4)
-      table.masquerades.push_back(Masquerade{device, std::nullopt, Family::kV4});
-    if (config.exit->ipv6 == ExitV6::kNat)
-      table.masquerades.push_back(Masquerade{device, std::nullopt, Family::kV6});
+  for (const auto& [prefix, snat] : node.routes) {
+    if (!snat || prefix.length == 0) continue;
+    if (const auto device = device_towards(prefix, facts)) {
+      table.masquerades.push_back(Masquerade{*device, prefix, family_of(prefix)});
+    }
+  }
+  std::vector<std::string> ways_out = exit_devices(config, facts.devices);
+  if (serves_exit(node, Family::kV4) || serves_exit(node, Family::kV6)) {
+    if (ways_out.empty()) ways_out = default_route_devices(config, facts.devices);
+  }
+  for (const std::string& device : ways_out) {
+    for (const Family family : {Family::kV4, Family::kV6}) {
+      if (exits_by(config, node, family))
+        table.masquerades.push_back(Masquerade{device, std::nullopt, family});
+    }
     table.wan_devices.push_back(device);
   }
   sort_unique(table.masquerades);
@@ -195,10 +237,13 @@ NftTable plan_nft(const Config& config, const PlanFacts& facts) {
 }
 
 /// Is there anything that IPv6 packets of a peer could be forwarded to?
-bool serves_v6(const Config& config, const WgDevice& device) {
+bool serves_v6(const Config& config, const NodeState& node, const WgDevice& device) {
   if (config.exit && config.exit->ipv6 != ExitV6::kOff) return true;
   if (std::ranges::any_of(config.lans,
                           [](const LanConfig& lan) { return !lan.prefix.address.is_v4(); }))
+    return true;
+  if (std::ranges::any_of(node.routes,
+                          [](const auto& route) { return !route.first.address.is_v4(); }))
     return true;
   const auto has_v6 = [](const auto& entry) {
     return std::ranges::any_of(entry.second.allowed_ips,
@@ -213,8 +258,8 @@ bool is_reserved_by_us(const PlanFacts& facts, uint16_t port) {
   return port != 0 && saved != facts.saved.sysctls.end() && !has_port(saved->second, port);
 }
 
-std::map<std::string, std::string> wanted_sysctls(const Config& config, const WgDevice& device,
-                                                  const PlanFacts& facts) {
+std::map<std::string, std::string> wanted_sysctls(const Config& config, const NodeState& node,
+                                                  const WgDevice& device, const PlanFacts& facts) {
   // The kernel itself turns send_redirects off when a WireGuard device comes up, and leaves it so.
   // Source: wireguard/device.c wg_open.
   std::map<std::string, std::string> wanted{{kForwardV4, "1"}, {kSendRedirectsV4, "0"}};
@@ -236,7 +281,7 @@ std::map<std::string, std::string> wanted_sysctls(const Config& config, const Wg
     wanted[kLoRouteLocalnet] = "1";
     wanted[kLoAcceptLocal] = "1";
   }
-  if (!serves_v6(config, device)) return wanted;
+  if (!serves_v6(config, node, device)) return wanted;
   wanted[kForwardV6] = "1";
   for (const std::string& wan : default_route_devices(config, facts.devices)) {
     // A forwarding host takes no router advertisement unless this is 2, and would lose its own
@@ -277,31 +322,22 @@ std::vector<std::string> exit_devices(const Config& config, const std::vector<De
 
 std::optional<std::string> lan_device(const LanConfig& lan, const PlanFacts& facts) {
   if (!lan.device.empty()) return lan.device;
-  // The longest connected prefix decides, as in the kernel.
-  const Device* best = nullptr;
-  int best_length = -1;
-  for (const Device& device : facts.devices) {
-    if (device.loopback || device.wireguard) continue;
-    for (const Prefix& address : device.addresses) {
-      if (address.length <= best_length || !address.overlaps(lan.prefix)) continue;
-      best = &device;
-      best_length = address.length;
-    }
-  }
-  if (best != nullptr) return best->name;
-  const auto routed = facts.lan_devices.find(lan.prefix);
-  if (routed != facts.lan_devices.end()) return routed->second;
-  return std::nullopt;
+  return device_towards(lan.prefix, facts);
 }
 
 std::map<uint32_t, bool> port_roles(const Config& config, const std::vector<Device>& devices,
-                                    const std::map<Prefix, std::string>& lan_devices) {
+                                    const std::map<Prefix, std::string>& lan_devices,
+                                    const std::map<Prefix, bool>& routes) {
   PlanFacts facts;
   facts.devices = devices;
   facts.lan_devices = lan_devices;
   std::vector<std::string> lans;
   for (const LanConfig& lan : config.lans) {
     if (auto device = lan_device(lan, facts)) lans.push_back(std::move(*device));
+  }
+  for (const auto& [prefix, snat] : routes) {
+    if (prefix.length == 0) continue;
+    if (auto device = device_towards(prefix, facts)) lans.push_back(std::move(*device));
   }
   std::vector<std::string> wans = default_route_devices(config, devices);
   const std::vector<std::string> exits = exit_devices(config, devices);
@@ -338,8 +374,8 @@ KernelState plan(const Config& config, const NodeState& node, const PlanFacts& f
   sort_unique(state.addresses);
   state.routes = plan_routes(config, *state.wireguard, facts.devices);
   state.rules = plan_rules(config.dataplane, facts.holds_paths);
-  state.nft = plan_nft(config, facts);
-  for (const auto& [key, value] : wanted_sysctls(config, *state.wireguard, facts)) {
+  state.nft = plan_nft(config, node, facts);
+  for (const auto& [key, value] : wanted_sysctls(config, node, *state.wireguard, facts)) {
     if (facts.sysctls.contains(key)) state.sysctls.emplace(key, value);
   }
 

@@ -79,10 +79,11 @@ KernelState plan_nothing(const PlanFacts& facts);
 std::vector<std::string> exit_devices(const Config& config, const std::vector<Device>& devices);
 
 /// Which ports face the internet, by ifindex: those with a default route or of exit.device, unless
-/// a LAN of the configuration is on them too (a gateway with one port). Ours and loopback are no
-/// ports.
+/// a LAN of the configuration or of `routes` (NodeState) is on them too (a gateway with one port).
+/// Ours and loopback are no ports.
 std::map<uint32_t, bool> port_roles(const Config& config, const std::vector<Device>& devices,
-                                    const std::map<Prefix, std::string>& lan_devices);
+                                    const std::map<Prefix, std::string>& lan_devices,
+                                    const std::map<Prefix, bool>& routes = {});
 
 /// Where `lan` is reached; nothing while that is unknown.
 std::optional<std::string> lan_device(const LanConfig& lan, const PlanFacts& facts);

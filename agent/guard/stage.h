@@ -36,6 +36,8 @@ class Stage {
   /// A committed state has passed the bounds: epochs to come build on it. Without this call they
   /// build on the one before.
   void settle(NodeState accepted) { settled_ = std::move(accepted); }
+  /// The settled peer is where the steps, which are within bounds, have pointed it.
+  void move(const PathSteps& path, uint16_t relay_port) { move_peer(settled_, path, relay_port); }
 
   /// When on_wake is to be called.
   [[nodiscard]] std::optional<Instant> next_wake() const;

@@ -10,6 +10,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/model/ip.h"
+#include "agent/model/join_prefs.h"
 #include "agent/model/keys.h"
 #include "agent/model/position.h"
 #include "agent/model/rule.h"
@@ -86,6 +87,17 @@ struct ExitConfig {
   Position where;
 };
 
+/// A tailnet that we are a member of.
+struct JoinConfig {
+  std::string url;
+  std::string auth_key;  // empty: a person logs in
+  std::string ca_file;   // empty: the system's
+  std::chrono::seconds max_netmap_age = std::chrono::days(7);
+  bool advertise_exit_node = false;  // prefs.advertise_routes has both /0 for it
+  JoinPrefs prefs;
+  Position where;
+};
+
 /// `from` and `to` as written: peer names, group:NAME, LAN names, lan, exit, self, addresses,
 /// prefixes, ranges and *.
 struct Name {
@@ -107,6 +119,7 @@ struct RuleConfig {
 struct Config {
   NodeConfig node;
   DataplaneConfig dataplane;
+  std::optional<JoinConfig> join;
   std::string metrics;  // ADDR:PORT or unix:PATH; empty: RUN/metrics.sock only
   std::vector<PeerConfig> peers;
   std::map<std::string, std::vector<Name>> groups;

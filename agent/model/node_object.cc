@@ -21,6 +21,8 @@ std::string ObjectId::text() const {
       return "clock";
     case ObjectKind::kRoute:
       return "route " + address.text();
+    case ObjectKind::kKey:
+      return "key";
   }
   return "";
 }
@@ -34,8 +36,26 @@ ObjectId id_of(const NodeObject& object) {
           [](const NodeRule& o) { return ObjectId{ObjectKind::kRule, {}, {}, o.position}; },
           [](const ClockTrust&) { return ObjectId{}; },
           [](const ServedRoute& o) { return ObjectId{ObjectKind::kRoute, {}, o.prefix, 0}; },
+          [](const WireguardKey&) { return ObjectId{ObjectKind::kKey, {}, {}, 0}; },
       },
       object);
+}
+
+void move_peer(NodeState& state, const PathSteps& path, uint16_t relay_port) {
+  const auto found = state.peers.find(path.peer);
+  if (found == state.peers.end()) return;
+  TailnetPeer& peer = found->second;
+  for (const KernelStep& step : path.steps) {
+    const auto* point = std::get_if<PointAt>(&step);
+    if (point == nullptr) continue;
+    if (point->endpoint) {
+      peer.endpoint = point->endpoint;
+      peer.keepalive_s = kDirectKeepaliveS;
+    } else if (peer.parking) {
+      peer.endpoint = Endpoint{*peer.parking, relay_port};
+      peer.keepalive_s = 0;
+    }
+  }
 }
 
 void put(NodeState& state, const NodeObject& object) {
@@ -50,6 +70,7 @@ void put(NodeState& state, const NodeObject& object) {
                  [&](const NodeRule& o) { state.rules[o.position] = o.rule; },
                  [&](const ClockTrust& o) { state.clock = o; },
                  [&](const ServedRoute& o) { state.routes[o.prefix] = o.snat; },
+                 [&](const WireguardKey& o) { state.key = o.key; },
              },
              object);
 }
@@ -73,6 +94,9 @@ void erase(NodeState& state, const ObjectId& id) {
       return;
     case ObjectKind::kRoute:
       state.routes.erase(id.address);
+      return;
+    case ObjectKind::kKey:
+      state.key.reset();
       return;
   }
 }

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "agent/model/node_state.h"
+#include "agent/model/path_step.h"
 
 namespace sallyport {
 
@@ -32,10 +33,16 @@ struct NodeRule {
   friend bool operator==(const NodeRule&, const NodeRule&) = default;
 };
 
-using NodeObject =
-    std::variant<PeerEndpoint, TailnetPeer, OwnAddress, NodeRule, ClockTrust, ServedRoute>;
+/// What WireGuard calls itself towards the tailnet.
+struct WireguardKey {
+  PrivateKey key;
+  friend bool operator==(const WireguardKey&, const WireguardKey&) = default;
+};
 
-enum class ObjectKind : uint8_t { kEndpoint = 1, kPeer, kAddress, kRule, kClock, kRoute };
+using NodeObject = std::variant<PeerEndpoint, TailnetPeer, OwnAddress, NodeRule, ClockTrust,
+                                ServedRoute, WireguardKey>;
+
+enum class ObjectKind : uint8_t { kEndpoint = 1, kPeer, kAddress, kRule, kClock, kRoute, kKey };
 
 /// Names an object. Members that the kind does not use are zero.
 struct ObjectId {
@@ -49,6 +56,9 @@ struct ObjectId {
   friend auto operator<=>(const ObjectId&, const ObjectId&) = default;
 };
 ObjectId id_of(const NodeObject& object);
+
+/// What PathSteps leave behind: the peer's endpoint and keepalive are those of the last PointAt.
+void move_peer(NodeState& state, const PathSteps& path, uint16_t relay_port);
 
 void put(NodeState& state, const NodeObject& object);
 /// What is not there is deleted already. A deleted clock is kUnknown.
@@ -69,6 +79,8 @@ void erase(NodeState& state, const ObjectId& id);
   X(kConnectedPrefix, "connected_prefix", "the prefix is that of a network of ours") \
   X(kOwnAddress, "own_address", "the address is our own")                            \
   X(kTakenPrefix, "taken_prefix", "another peer has this prefix")                    \
+  X(kBadParking, "bad_parking", "no peer can be parked there, or another one is")    \
+  X(kNotJoined, "not_joined", "this gateway has joined no tailnet")                  \
   X(kForeignAddress, "foreign_address", "the rule names more than tailnet peers")    \
   X(kBadRule, "bad_rule", "the rule is not well formed")
 

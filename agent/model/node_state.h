@@ -25,6 +25,11 @@ struct TailnetPeer {
   std::vector<Prefix> allowed_ips;  // sorted
   std::optional<Endpoint> endpoint;
   uint16_t keepalive_s = 0;
+  /// Its own address in 127.0.0.0/8: at it and the relay socket's port it is found by a relay.
+  std::optional<IpAddress> parking = {};
+  /// A handshake of its that crosses ours is dropped. Not between two gateways of our kind, but at
+  /// the one with the lower key: with both, none would ever arrive.
+  bool yields = true;
   bool jailed = false;          // no rule lets it in; it may be reached
   bool wireguard_only = false;  // neither disco nor DERP: `endpoint` is all there is
   /// What we are called towards this peer, instead of our own addresses: source and destination
@@ -52,6 +57,7 @@ struct NodeState {
   std::map<uint16_t, Rule> rules;  // the netmap's filter, by position
   std::map<Prefix, bool> routes;   // served, and whether with SNAT
   ClockTrust clock = ClockTrust::kUnknown;
+  std::optional<PrivateKey> key;  // WireGuard's in the tailnet; nothing: the gateway's own
   friend bool operator==(const NodeState&, const NodeState&) = default;
 };
 

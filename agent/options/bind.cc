@@ -86,6 +86,28 @@ constexpr Binding kBindings[] = {
 
     {"metrics", [](Draft& d, Value& v, Mark) { d.config.metrics = take<std::string>(v); }},
 
+    {"join.url", [](Draft& d, Value& v, Mark) { d.config.join->url = take<std::string>(v); }},
+    {"join.auth_key",
+     [](Draft& d, Value& v, Mark) { d.config.join->auth_key = take<TokenValue>(v).text; }},
+    {"join.advertise_routes[]",
+     [](Draft& d, Value& v, Mark m) {
+       d.config.join->prefs.advertise_routes.push_back(take<Prefix>(v));
+       d.advertised.push_back(m);
+     }},
+    {"join.advertise_exit_node",
+     [](Draft& d, Value& v, Mark) { d.config.join->advertise_exit_node = take<bool>(v); }},
+    {"join.accept_routes",
+     [](Draft& d, Value& v, Mark) { d.config.join->prefs.accept_routes = take<bool>(v); }},
+    {"join.snat",
+     [](Draft& d, Value& v, Mark m) {
+       const auto one = take<PrefixSwitch>(v);
+       d.config.join->prefs.snat.insert_or_assign(one.prefix, one.on);
+       d.snat.insert_or_assign(one.prefix, m);
+     }},
+    {"join.ca", [](Draft& d, Value& v, Mark) { d.config.join->ca_file = take<std::string>(v); }},
+    {"join.max_netmap_age",
+     [](Draft& d, Value& v, Mark) { d.config.join->max_netmap_age = take<Seconds>(v); }},
+
     {"peers[].name",
      [](Draft& d, Value& v, Mark m) {
        d.config.peers.back().name = take<std::string>(v);
@@ -207,6 +229,7 @@ static_assert(every_key_is_bound());
 void open_section(Draft& draft, std::string_view path, Mark mark) {
   if (path == "ceiling[]") draft.config.ceiling.emplace();
   if (path == "node") draft.config.node.where = draft.at(mark);
+  if (path == "join") draft.config.join.emplace().where = draft.at(mark);
   if (path == "exit") draft.config.exit.emplace().where = draft.at(mark);
 }
 

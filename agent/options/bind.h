@@ -37,6 +37,8 @@ struct Draft {
   std::vector<RuleMarks> ceiling;
   std::vector<Mark> addresses;  // node.addresses
   std::vector<Mark> exit_devices;
+  std::vector<Mark> advertised;  // join.advertise_routes
+  std::map<Prefix, Mark> snat;   // join.snat
   Mark flows_per_peer;
   Mark table;
   std::map<std::string, Position> groups;

@@ -136,6 +136,25 @@ class Checker {
     }
   }
 
+  void join() {
+    if (!draft_.config.join) return;
+    const auto& prefs = draft_.config.join->prefs;
+    const Position where = draft_.config.join->where;
+    for (size_t i = 0; i < prefs.advertise_routes.size(); ++i) {
+      if (prefs.advertise_routes[i].length != 0) continue;
+      add(at(where, draft_.advertised[i]),
+          "route " + quote(prefs.advertise_routes[i].text()) + " is everything, not a LAN",
+          "the way to the internet is advertise_exit_node");
+    }
+    for (const auto& [prefix, mark] : draft_.snat) {
+      if (std::ranges::find(prefs.advertise_routes, prefix) != prefs.advertise_routes.end()) {
+        continue;
+      }
+      add(at(where, mark), "snat of " + quote(prefix.text()) + ", which is no route of ours",
+          "advertise_routes names them");
+    }
+  }
+
   void dataplane() {
     const auto& dataplane = draft_.config.dataplane;
     if (dataplane.table >= 253 && dataplane.table <= 255) {  // default, main, local
@@ -264,6 +283,7 @@ void check(const Draft& draft, Complaints& complaints, bool complete) {
   checker.peer_addresses();
   checker.lans();
   checker.devices();
+  checker.join();
   checker.dataplane();
   checker.own_addresses();
   checker.rules(draft.config.rules, draft.rules);

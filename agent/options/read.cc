@@ -44,6 +44,11 @@ std::string without_ends(std::string_view text) {
   return std::string(text.substr(first, text.find_last_not_of(kBlank) - first + 1));
 }
 
+/// Keys of any name, each with a value of its own.
+bool is_open_map(const Option& option) {
+  return option.kind == Kind::kNamedLists || option.kind == Kind::kSwitches;
+}
+
 /// Reads one file's tree into the draft, guided by the table.
 class Reader {
  public:
@@ -163,8 +168,7 @@ class Reader {
     const Node& node = entry.value;
     // The mark of nothing is wherever the next thing stands.
     const Mark mark = node.type == Node::Type::kNull ? entry.mark : node.mark;
-    const bool structure =
-        option.is_list() || option.kind == Kind::kMap || option.kind == Kind::kNamedLists;
+    const bool structure = option.is_list() || option.kind == Kind::kMap || is_open_map(option);
     if (structure && node.type == Node::Type::kNull && option.need == Need::kOptional) return;
     if (option.is_list()) return read_list(option, entry.key, node, mark, path);
     if (option.kind == Kind::kMap) {
@@ -175,6 +179,7 @@ class Reader {
       return read_map(node, path);
     }
     if (option.kind == Kind::kNamedLists) return read_named_lists(option, entry.key, node, mark);
+    if (option.kind == Kind::kSwitches) return read_switches(option, entry.key, node, mark);
     read_scalar(option, entry.key, node, mark);
   }
 
@@ -235,6 +240,19 @@ class Reader {
     }
   }
 
+  void read_switches(const Option& option, const std::string& key, const Node& node, Mark mark) {
+    if (node.type != Node::Type::kMap) return wrong_type(mark, key, expected_text(option), node);
+    for (const auto& entry : node.entries) {
+      auto value = parse_scalar(option, entry.key + ": " + entry.value.text);
+      if (!value || entry.value.type != Node::Type::kScalar) {
+        add(entry.mark, "an entry of " + key + " is " + quote(entry.key + ": " + entry.value.text) +
+                            ", expected PREFIX: on or off, such as " + example_text(option));
+        continue;
+      }
+      store(draft_, option, std::move(*value), entry.mark);
+    }
+  }
+
   void read_scalar(const Option& option, const std::string& key, const Node& node, Mark mark) {
     if (node.type != Node::Type::kScalar) {
       return wrong_type(mark, key, expected_text(option), node);
@@ -242,12 +260,16 @@ class Reader {
     auto value = parse_scalar(option, node.text);
     if (!value) {
       // A secret that is nearly right is still nearly a secret.
-      const std::string shown = option.kind == Kind::kSecret ? "not understood" : quote(node.text);
+      const bool secret = option.kind == Kind::kSecret || option.kind == Kind::kToken;
+      const std::string shown = secret ? "not understood" : quote(node.text);
       return add(mark, key + " is " + shown + ", expected " + expected_text(option),
                  std::move(value).error().hint);
     }
     if (auto* secret = std::get_if<SecretValue>(&*value)) {
       if (!read_secret(option, key, *secret, mark)) return;
+    }
+    if (auto* token = std::get_if<TokenValue>(&*value)) {
+      if (!read_token(key, *token, mark)) return;
     }
     if (const auto* window = std::get_if<TimeWindow>(&*value)) {
       if (!check_zone(*window, key, mark)) return;
@@ -255,21 +277,31 @@ class Reader {
     store(draft_, option, std::move(*value), mark);
   }
 
+  void warn_of_literal(const std::string& key, Mark mark) {
+    warnings_.push_back({draft_.at(mark), key + " is written out in the file",
+                         "put it into a file of its own, mode 600, and write file:PATH"});
+  }
+
+  /// What the file holds; nothing: there is none. Errors are complained about.
+  Result<std::optional<std::string>, bool> text_of_file(const std::string& key, std::string& file,
+                                                        Mark mark) {
+    if (!file.starts_with('/')) file = directory_of(draft_.file) + "/" + file;
+    auto text = outside_.read_secret(file);
+    if (text) return std::move(*text);
+    const std::string& why = text.error();
+    const auto newline = std::min(why.find('\n'), why.size());
+    add(mark, key + ": " + why.substr(0, newline),
+        newline < why.size() ? why.substr(newline + 1) : "");
+    return Fail{false};
+  }
+
   bool read_secret(const Option& option, const std::string& key, SecretValue& secret, Mark mark) {
     if (secret.key) {
-      warnings_.push_back({draft_.at(mark), key + " is written out in the file",
-                           "put it into a file of its own, mode 600, and write file:PATH"});
+      warn_of_literal(key, mark);
       return true;
     }
-    if (!secret.file.starts_with('/')) secret.file = directory_of(draft_.file) + "/" + secret.file;
-    auto text = outside_.read_secret(secret.file);
-    if (!text) {
-      const std::string& why = text.error();
-      const auto newline = std::min(why.find('\n'), why.size());
-      add(mark, key + ": " + why.substr(0, newline),
-          newline < why.size() ? why.substr(newline + 1) : "");
-      return false;
-    }
+    auto text = text_of_file(key, secret.file, mark);
+    if (!text) return false;
     if (!*text) {
       // The agent makes its own key, and nobody else's.
       if (option.path == "node.private_key") return true;
@@ -283,6 +315,25 @@ class Reader {
                     " holds no WireGuard key, expected 44 characters of base64");
     }
     return secret.key.has_value();
+  }
+
+  bool read_token(const std::string& key, TokenValue& token, Mark mark) {
+    if (token.file.empty()) {
+      warn_of_literal(key, mark);
+      return true;
+    }
+    auto text = text_of_file(key, token.file, mark);
+    if (!text) return false;
+    if (!*text) {
+      add(mark, key + ": there is no file " + quote(token.file));
+      return false;
+    }
+    token.text = without_ends(**text);
+    explicit_bzero((*text)->data(), (*text)->size());
+    if (is_token(token.text)) return true;
+    add(mark, key + ": the file " + quote(token.file) +
+                  " holds no key, expected one line, printable and without blanks");
+    return false;
   }
 
   bool check_zone(const TimeWindow& window, const std::string& key, Mark mark) {
@@ -329,6 +380,11 @@ Result<Reading, std::vector<InputError>> parse_config(std::span<const SourceFile
   }
   check(draft, complaints, complaints.empty());
   if (!complaints.empty()) return Fail{complaints.take()};
+  if (draft.config.join && draft.config.join->advertise_exit_node) {
+    for (const char* all : {"0.0.0.0/0", "::/0"}) {
+      draft.config.join->prefs.advertise_routes.push_back(*Prefix::parse(all));
+    }
+  }
   draft.config.groups = flatten(draft.config.groups);
   return Reading{std::move(draft.config), std::move(warnings)};
 }

@@ -91,6 +91,38 @@ bool is_host_port(std::string_view text, uint16_t least_port) {
   return port && *port >= least_port && is_host(text.substr(0, colon)) && text.find(':') == colon;
 }
 
+bool is_url(std::string_view text) {
+  for (const std::string_view scheme : {"https://", "http://"}) {
+    if (!text.starts_with(scheme)) continue;
+    text.remove_prefix(scheme.size());
+    if (text.ends_with('/')) text.remove_suffix(1);
+    return is_host(text) || is_host_port(text, 1) ||
+           (text.starts_with('[') && text.ends_with(']') &&
+            IpAddress::parse(text.substr(1, text.size() - 2)));
+  }
+  return false;
+}
+
+Parsed token(std::string_view text) {
+  constexpr std::string_view kFile = "file:";
+  if (text.starts_with(kFile)) {
+    if (text.size() == kFile.size()) return Fail{Refusal{"the path is missing"}};
+    return Value{TokenValue{std::string(text.substr(kFile.size())), {}}};
+  }
+  if (!is_token(text)) return Fail{Refusal{}};
+  return Value{TokenValue{{}, std::string(text)}};
+}
+
+/// "PREFIX: on".
+Parsed prefix_switch(std::string_view text) {
+  const auto blank = text.rfind(": ");
+  if (blank == std::string_view::npos) return Fail{Refusal{}};
+  const auto on = parse_bool(text.substr(blank + 2));
+  const auto of = Prefix::parse(text.substr(0, blank));
+  if (!on || !of || of->has_host_bits()) return Fail{Refusal{}};
+  return Value{PrefixSwitch{*of, *on}};
+}
+
 Parsed host_port(std::string_view text) {
   if (is_host_port(text, 1)) return Value{std::string(text)};
   if (is_host(text)) return Fail{Refusal{"the port is missing"}};
@@ -243,6 +275,11 @@ Parsed text_if(bool good, std::string_view text) {
 
 }  // namespace
 
+bool is_token(std::string_view text) {
+  return !text.empty() && text.size() <= 512 &&
+         std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
+}
+
 bool is_label(std::string_view text) {
   return !text.empty() && text.size() <= 63 && is_alnum(text.front()) && is_alnum(text.back()) &&
          std::ranges::all_of(text, [](char c) { return is_alnum(c) || c == '-'; });
@@ -346,6 +383,12 @@ Result<Value, Refusal> parse_scalar(const Option& option, std::string_view text)
       return public_key(text);
     case Kind::kSecret:
       return secret(text);
+    case Kind::kToken:
+      return token(text);
+    case Kind::kUrl:
+      return text_if(is_url(text), text);
+    case Kind::kSwitches:
+      return prefix_switch(text);
     case Kind::kHostPort:
       return host_port(text);
     case Kind::kHostMaybePort:

@@ -73,6 +73,10 @@ KindText text_of(Kind kind) {
       return {"key", "keys", "a WireGuard key, 44 characters of base64"};
     case Kind::kSecret:
       return {"file:PATH", "file:PATH", "file:PATH or a WireGuard key, 44 characters of base64"};
+    case Kind::kToken:
+      return {"file:PATH", "", "file:PATH or the key itself, printable and without blanks"};
+    case Kind::kUrl:
+      return {"URL", "", "http://HOST[:PORT] or https://HOST[:PORT]"};
     case Kind::kHostPort:
       return {"host:port", "host:port", "HOST:PORT"};
     case Kind::kHostMaybePort:
@@ -99,6 +103,8 @@ KindText text_of(Kind kind) {
       return {"map", "maps", "a map of keys"};
     case Kind::kNamedLists:
       return {"map of lists", "", "a map of NAME: [...]"};
+    case Kind::kSwitches:
+      return {"map of on|off", "", "a map of PREFIX: on|off"};
   }
   return {};
 }

@@ -28,6 +28,8 @@ enum class Kind : uint8_t {
   kInterface,      // an address with the length of its network: host bits stay
   kPublicKey,      // base64
   kSecret,         // file:PATH, or the key itself
+  kToken,          // file:PATH, or the text itself
+  kUrl,            // http://HOST[:PORT] or https://
   kHostPort,       // HOST:PORT
   kHostMaybePort,  // HOST or HOST:PORT
   kListen,         // ADDR:PORT or unix:PATH
@@ -40,6 +42,7 @@ enum class Kind : uint8_t {
   kTime,           // RFC 3339
   kMap,            // the keys below it
   kNamedLists,     // any NAME: a list of items
+  kSwitches,       // PREFIX: on|off, any number of them
 };
 
 enum class Need : uint8_t {
@@ -163,24 +166,29 @@ inline constexpr Option kOptions[] = {
     {.path = "metrics", .kind = Kind::kListen,
      .help = "Where Prometheus may scrape, besides RUN/metrics.sock.", .example = "127.0.0.1:9586"},
 
-    {.path = "join", .kind = Kind::kMap, .help = "Join a tailnet.", .since = Since::kLater},
-    {.path = "join.url", .help = "Control server.", .example = "https://control.example.org",
-     .since = Since::kLater},
-    {.path = "join.auth_key", .kind = Kind::kSecret, .help = "Key to log in with.",
-     .example = "file:/etc/sallyport/auth.key", .since = Since::kLater},
-    {.path = "join.advertise_routes[]", .kind = Kind::kPrefix, .help = "LANs offered.",
-     .example = "192.168.1.0/24", .since = Since::kLater},
+    {.path = "join", .kind = Kind::kMap,
+     .help = "The tailnet that this gateway is a member of. What `sallyport up` and `set` say is "
+             "kept in prefs.json of the state directory; a key that is written here wins."},
+    {.path = "join.url", .kind = Kind::kUrl, .need = Need::kRequired, .help = "Control server.",
+     .example = "https://control.example.org"},
+    {.path = "join.auth_key", .kind = Kind::kToken,
+     .help = "Key to log in with; absent: a person does, at the page that `sallyport up` names.",
+     .example = "file:/etc/sallyport/auth.key"},
+    {.path = "join.advertise_routes[]", .kind = Kind::kPrefix,
+     .help = "LANs offered to the tailnet.", .example = "192.168.1.0/24"},
     {.path = "join.advertise_exit_node", .kind = Kind::kBool, .fallback = "false",
-     .help = "Offer the way to the internet.", .example = "true", .since = Since::kLater},
+     .help = "Offer the way to the internet.", .example = "true"},
     {.path = "join.accept_routes", .kind = Kind::kBool, .fallback = "false",
-     .help = "Use the LANs that others offer.", .example = "true", .since = Since::kLater},
-    {.path = "join.snat", .kind = Kind::kMap, .help = "PREFIX: on|off, for each advertised route.",
-     .since = Since::kLater},
-    {.path = "join.ca", .help = "Certificates that the control server is checked against.",
-     .example = "/etc/sallyport/ca.pem", .since = Since::kLater},
+     .help = "Use the LANs that others offer.", .example = "true"},
+    {.path = "join.snat", .kind = Kind::kSwitches,
+     .help = "For each offered LAN: do its hosts see our address (on, the default) or the peer's?",
+     .example = "192.168.1.0/24: off"},
+    {.path = "join.ca", .kind = Kind::kText, .fallback = "the system's",
+     .help = "File of the certificates that control server and relays are checked against.",
+     .example = "/etc/sallyport/ca.pem"},
     {.path = "join.max_netmap_age", .kind = Kind::kDuration, .fallback = "7d",
      .help = "How long the last netmap serves without the control server.", .example = "1d",
-     .since = Since::kLater},
+     .least = 60, .most = 12 * kMonthS},
 
     {.path = "peers[]", .kind = Kind::kMap,
      .help = "Plain WireGuard clients and gateways. Files in peers.d/ are read with them."},

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/base/overloaded.h"
+#include "agent/wire/join_codec.h"
 #include "agent/wire/node_object_codec.h"
 
 namespace sallyport::channel {
@@ -18,6 +19,8 @@ enum class Kind : uint8_t {
   kPut = 2,
   kDelete = 3,
   kCommit = 4,
+  kMovePeer = 5,
+  kObserve = 6,
   kHello = 65,
   kName = 66,
   kForget = 67,
@@ -27,6 +30,10 @@ enum class Kind : uint8_t {
   kAccepted = 71,
   kRefused = 72,
   kWithdrawn = 73,
+  kJoin = 74,
+  kLocalAddresses = 75,
+  kObserved = 76,
+  kServe = 77,
 };
 
 bool is_host(std::string_view host) {
@@ -42,6 +49,8 @@ Result<NodeRecord, ChannelError> parse_record(Kind kind, ByteReader& in, NodeRec
   if (kind == Kind::kPut) return NodeRecord{Put{TRY(parse_object(in))}};
   if (kind == Kind::kDelete) return NodeRecord{Delete{TRY(parse_object_id(in))}};
   if (kind == Kind::kCommit) return NodeRecord{Commit{in.u64()}};
+  if (kind == Kind::kMovePeer) return NodeRecord{MovePeer{TRY(parse_path_steps(in))}};
+  if (kind == Kind::kObserve) return NodeRecord{Observe{PublicKey{in.array<32>()}}};
   return Fail{ChannelError::kUnknownKind};
 }
 
@@ -89,10 +98,20 @@ Result<AgentRecord, ChannelError> parse_record(Kind kind, ByteReader& in, AgentR
       return parse_refused(in);
     case Kind::kWithdrawn:
       return AgentRecord{Withdrawn{TRY(parse_object_id(in))}};
+    case Kind::kJoin:
+      return AgentRecord{TRY(parse_join(in))};
+    case Kind::kLocalAddresses:
+      return parse_local_addresses(in);
+    case Kind::kObserved:
+      return parse_observed(in);
+    case Kind::kServe:
+      return AgentRecord{Serve{}};
     case Kind::kBegin:
     case Kind::kPut:
     case Kind::kDelete:
     case Kind::kCommit:
+    case Kind::kMovePeer:
+    case Kind::kObserve:
       break;
   }
   return Fail{ChannelError::kUnknownKind};
@@ -121,6 +140,8 @@ bool write_body(ByteWriter& out, const NodeRecord& record) {
                         [&](const Put& r) { return write_object(out, r.object); },
                         [&](const Delete& r) { return write_object_id(out, r.object), true; },
                         [&](const Commit& r) { return out.u64(r.epoch), true; },
+                        [&](const MovePeer& r) { return write_path_steps(out, r.path); },
+                        [&](const Observe& r) { return out.bytes(r.peer.bytes), true; },
                     },
                     record);
 }
@@ -130,6 +151,8 @@ Kind kind_of(const NodeRecord& record) {
                         [](const Put&) { return Kind::kPut; },
                         [](const Delete&) { return Kind::kDelete; },
                         [](const Commit&) { return Kind::kCommit; },
+                        [](const MovePeer&) { return Kind::kMovePeer; },
+                        [](const Observe&) { return Kind::kObserve; },
                     },
                     record);
 }
@@ -161,6 +184,10 @@ bool write_body(ByteWriter& out, const AgentRecord& record) {
                         [&](const Accepted& r) { return out.u64(r.epoch), true; },
                         [&](const RefusedObject& r) { return write_refused(out, r), true; },
                         [&](const Withdrawn& r) { return write_object_id(out, r.object), true; },
+                        [&](const Join& r) { return write_join(out, r); },
+                        [&](const LocalAddresses& r) { return write_local_addresses(out, r); },
+                        [&](const Observed& r) { return write_observed(out, r), true; },
+                        [&](const Serve&) { return true; },
                     },
                     record);
 }
@@ -175,6 +202,10 @@ Kind kind_of(const AgentRecord& record) {
                         [](const Accepted&) { return Kind::kAccepted; },
                         [](const RefusedObject&) { return Kind::kRefused; },
                         [](const Withdrawn&) { return Kind::kWithdrawn; },
+                        [](const Join&) { return Kind::kJoin; },
+                        [](const LocalAddresses&) { return Kind::kLocalAddresses; },
+                        [](const Observed&) { return Kind::kObserved; },
+                        [](const Serve&) { return Kind::kServe; },
                     },
                     record);
 }

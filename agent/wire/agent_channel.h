@@ -19,15 +19,17 @@
 #include "agent/base/bytes.h"
 #include "agent/base/clock.h"
 #include "agent/base/result.h"
+#include "agent/model/join_prefs.h"
 #include "agent/model/keys.h"
 #include "agent/model/node_object.h"
+#include "agent/model/path_step.h"
 
 namespace sallyport::channel {
 
 /// One page group in the kernel's socket buffer, and what both ends keep as their receive buffer.
 constexpr size_t kMaxMessage = 32768;
 /// Both programs come from one package; this finds the node of a half-done upgrade.
-constexpr uint16_t kVersion = 2;
+constexpr uint16_t kVersion = 3;
 
 // Bounds of one object, so that the largest still fits into a message.
 constexpr size_t kMaxAllowedIps = 1024;  // 18 bytes each; a subnet router has tens
@@ -37,6 +39,10 @@ constexpr size_t kMaxPorts = 256;
 constexpr size_t kMaxWindows = 16;
 constexpr size_t kMaxText = 255;  // names of peers, users and rules
 constexpr size_t kMaxHost = 253;  // RFC 1035 2.3.4 in its written form
+constexpr size_t kMaxPath = 4095;
+constexpr size_t kMaxUrl = 512;        // and of an auth key
+constexpr size_t kMaxPrefixes = 1024;  // of ours, and of routes that we offer
+constexpr size_t kMaxPathSteps = 256;  // of one peer at once
 
 // From the node.
 struct Begin {
@@ -55,7 +61,18 @@ struct Commit {
   uint64_t epoch = 0;
   friend bool operator==(const Commit&, const Commit&) = default;
 };
-using NodeRecord = std::variant<Begin, Put, Delete, Commit>;
+/// Outside of any epoch and done at once, if the agent agrees. The peer's endpoint in both ends'
+/// state is then where the last PointAt says.
+struct MovePeer {
+  PathSteps path;
+  friend bool operator==(const MovePeer&, const MovePeer&) = default;
+};
+/// What has the kernel counted of this peer? The answer is Observed.
+struct Observe {
+  PublicKey peer;
+  friend bool operator==(const Observe&, const Observe&) = default;
+};
+using NodeRecord = std::variant<Begin, Put, Delete, Commit, MovePeer, Observe>;
 
 // From the agent.
 struct Hello {
@@ -101,8 +118,51 @@ struct Withdrawn {
   ObjectId object;
   friend bool operator==(const Withdrawn&, const Withdrawn&) = default;
 };
+/// The tailnet that the node is to join: in the message of the first Hello, with the descriptors of
+/// JoinFd in that order; later without any, if the preferences or the name are other ones.
+struct Join {
+  std::string url;
+  std::string auth_key;  // empty: none
+  std::string hostname;
+  std::string ca_file;  // empty: the system's
+  uint32_t max_netmap_age_s = 0;
+  uint16_t wg_port = 0;
+  uint16_t relay_port = 0;
+  JoinPrefs prefs;
+  friend bool operator==(const Join&, const Join&) = default;
+};
+enum class JoinFd : uint8_t {
+  kAgentSocket,
+  kRelaySocket,
+  kKeys0,
+  kKeys1,
+  kNetmap0,
+  kNetmap1,
+  kPaths0,
+  kPaths1,
+  kCount
+};
+/// Observation: the addresses of the box but for loopback's and WireGuard's, each with its
+/// network's length.
+struct LocalAddresses {
+  std::vector<Prefix> addresses;
+  bool ipv6 = true;  // does the kernel have it?
+  friend bool operator==(const LocalAddresses&, const LocalAddresses&) = default;
+};
+struct Observed {
+  PublicKey peer;
+  std::optional<Instant> last_tx;  // of the last packet into the tunnel
+  std::optional<Instant> last_rx;  // of the last authenticated one out of it
+  uint64_t wire_rx = 0;            // WireGuard packets from the endpoint that it is pointed at
+  friend bool operator==(const Observed&, const Observed&) = default;
+};
+/// Somebody asks by the command line, and the answer is the node's to give. With two descriptors:
+/// the connection, and a file with the request, {"verb", "args", "agent": the agent's own answer}.
+struct Serve {
+  friend bool operator==(const Serve&, const Serve&) = default;
+};
 using AgentRecord = std::variant<Hello, Name, Forget, Ready, ClockSync, NetworkChanged, Accepted,
-                                 RefusedObject, Withdrawn>;
+                                 RefusedObject, Withdrawn, Join, LocalAddresses, Observed, Serve>;
 
 enum class ChannelError : uint8_t {
   kTooLong,      // the message

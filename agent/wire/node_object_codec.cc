@@ -41,6 +41,8 @@ Result<IpAddress, ChannelError> parse_address(ByteReader& in, uint8_t family) {
   return address;
 }
 
+}  // namespace
+
 void write_prefix(ByteWriter& out, const Prefix& prefix) {
   write_family(out, prefix.address);
   out.u8(prefix.length);
@@ -53,6 +55,8 @@ Result<Prefix, ChannelError> parse_prefix(ByteReader& in) {
   if (length > address.bits()) return bad();
   return Prefix{address, length};
 }
+
+namespace {
 
 void write_range(ByteWriter& out, const IpRange& range) {
   write_family(out, range.first);
@@ -67,6 +71,8 @@ Result<IpRange, ChannelError> parse_range(ByteReader& in) {
   return IpRange{first, last};
 }
 
+}  // namespace
+
 void write_endpoint(ByteWriter& out, const Endpoint& endpoint) {
   write_family(out, endpoint.address);
   write_bytes(out, endpoint.address);
@@ -79,6 +85,17 @@ Result<Endpoint, ChannelError> parse_endpoint(ByteReader& in) {
   if (!in.ok()) return Fail{ChannelError::kTruncated};
   return Endpoint{address, port};
 }
+
+void write_address(ByteWriter& out, const IpAddress& address) {
+  write_family(out, address);
+  write_bytes(out, address);
+}
+Result<IpAddress, ChannelError> parse_address(ByteReader& in) {
+  const uint8_t family = in.u8();
+  return parse_address(in, family);
+}
+
+namespace {
 
 // Lists: a 16-bit count and the members.
 
@@ -201,24 +218,28 @@ constexpr uint8_t kIsJailed = 2;
 constexpr uint8_t kIsWireGuardOnly = 4;
 constexpr uint8_t kHasMasqueradeV4 = 8;
 constexpr uint8_t kHasMasqueradeV6 = 16;
-constexpr uint8_t kAllPeerFlags = 31;
+constexpr uint8_t kHasParking = 32;
+constexpr uint8_t kDoesNotYield = 64;
+constexpr uint8_t kAllPeerFlags = 127;
 
 uint8_t flags_of(const TailnetPeer& peer) {
   return static_cast<uint8_t>((peer.endpoint ? kHasEndpoint : 0) | (peer.jailed ? kIsJailed : 0) |
                               (peer.wireguard_only ? kIsWireGuardOnly : 0) |
                               (peer.masquerade_v4 ? kHasMasqueradeV4 : 0) |
-                              (peer.masquerade_v6 ? kHasMasqueradeV6 : 0));
+                              (peer.masquerade_v6 ? kHasMasqueradeV6 : 0) |
+                              (peer.parking ? kHasParking : 0) | (peer.yields ? 0 : kDoesNotYield));
 }
 
 bool write_peer(ByteWriter& out, const TailnetPeer& peer) {
   if (peer.masquerade_v4 && !peer.masquerade_v4->is_v4()) return false;
   if (peer.masquerade_v6 && peer.masquerade_v6->is_v4()) return false;
+  if (peer.parking && !peer.parking->is_v4()) return false;
   out.bytes(peer.node_key.bytes);
   out.u8(flags_of(peer));
   out.u16(peer.keepalive_s);
   if (!write_text(out, peer.name, kMaxText) || !write_text(out, peer.user, kMaxText)) return false;
   if (peer.endpoint) write_endpoint(out, *peer.endpoint);
-  for (const auto& address : {peer.masquerade_v4, peer.masquerade_v6}) {
+  for (const auto& address : {peer.masquerade_v4, peer.masquerade_v6, peer.parking}) {
     if (address) write_bytes(out, *address);
   }
   return write_list(out, peer.allowed_ips, kMaxAllowedIps, write_prefix);
@@ -229,6 +250,7 @@ Result<TailnetPeer, ChannelError> parse_peer(ByteReader& in) {
   const uint8_t flags = in.u8();
   if (flags > kAllPeerFlags) return bad();
   peer.jailed = (flags & kIsJailed) != 0;
+  peer.yields = (flags & kDoesNotYield) == 0;
   peer.wireguard_only = (flags & kIsWireGuardOnly) != 0;
   peer.keepalive_s = in.u16();
   peer.name = TRY(parse_text(in, kMaxText));
@@ -236,6 +258,7 @@ Result<TailnetPeer, ChannelError> parse_peer(ByteReader& in) {
   if ((flags & kHasEndpoint) != 0) peer.endpoint = TRY(parse_endpoint(in));
   if ((flags & kHasMasqueradeV4) != 0) peer.masquerade_v4 = TRY(parse_address(in, kV4));
   if ((flags & kHasMasqueradeV6) != 0) peer.masquerade_v6 = TRY(parse_address(in, kV6));
+  if ((flags & kHasParking) != 0) peer.parking = TRY(parse_address(in, kV4));
   peer.allowed_ips = TRY(parse_list<Prefix>(in, kMaxAllowedIps, parse_prefix, std::less{}));
   return peer;
 }
@@ -249,7 +272,7 @@ Result<ClockTrust, ChannelError> parse_clock(ByteReader& in) {
 /// An object's or id's kind; nothing for a number that is none.
 std::optional<ObjectKind> kind_of(uint8_t number) {
   if (number < static_cast<uint8_t>(ObjectKind::kEndpoint) ||
-      number > static_cast<uint8_t>(ObjectKind::kRoute))
+      number > static_cast<uint8_t>(ObjectKind::kKey))
     return std::nullopt;
   return static_cast<ObjectKind>(number);
 }
@@ -275,6 +298,10 @@ Result<NodeObject, ChannelError> parse_object_of(ByteReader& in, ObjectKind kind
       const uint8_t snat = in.u8();
       if (snat > 1) return bad();
       return NodeObject{ServedRoute{prefix, snat == 1}};
+    }
+    case ObjectKind::kKey: {
+      const auto scalar = in.array<32>();
+      return NodeObject{WireguardKey{PrivateKey{Secret<32>(scalar)}}};
     }
   }
   return Fail{ChannelError::kUnknownKind};
@@ -333,6 +360,10 @@ bool write_object(ByteWriter& out, const NodeObject& object) {
                           out.u8(o.snat ? 1 : 0);
                           return true;
                         },
+                        [&](const WireguardKey& o) {
+                          out.bytes(o.key.scalar.reveal());
+                          return true;
+                        },
                     },
                     object);
 }
@@ -356,6 +387,7 @@ Result<ObjectId, ChannelError> parse_object_id(ByteReader& in) {
       id.position = in.u16();
       break;
     case ObjectKind::kClock:
+    case ObjectKind::kKey:
       break;
   }
   if (!in.ok()) return Fail{ChannelError::kTruncated};
@@ -377,6 +409,7 @@ void write_object_id(ByteWriter& out, const ObjectId& id) {
       out.u16(id.position);
       return;
     case ObjectKind::kClock:
+    case ObjectKind::kKey:
       return;
   }
 }

@@ -17,6 +17,13 @@ Result<ObjectId, ChannelError> parse_object_id(ByteReader& in);
 [[nodiscard]] bool write_object(ByteWriter& out, const NodeObject& object);
 void write_object_id(ByteWriter& out, const ObjectId& id);
 
+void write_prefix(ByteWriter& out, const Prefix& prefix);
+Result<Prefix, ChannelError> parse_prefix(ByteReader& in);
+void write_endpoint(ByteWriter& out, const Endpoint& endpoint);
+Result<Endpoint, ChannelError> parse_endpoint(ByteReader& in);
+void write_address(ByteWriter& out, const IpAddress& address);
+Result<IpAddress, ChannelError> parse_address(ByteReader& in);
+
 /// A text of at most `most` bytes without control characters.
 Result<std::string, ChannelError> parse_text(ByteReader& in, size_t most);
 [[nodiscard]] bool write_text(ByteWriter& out, std::string_view text, size_t most);

@@ -114,6 +114,7 @@ Result<void, AgentEnd> Agent::bring_up() {
   kernel_ = std::move(*kernel);
   kernel_driver_ = std::make_unique<KernelDriver>(*kernel_, instance_);
   policy_ = std::make_unique<PolicyDriver>(*data_plane_, instance_);
+  paths_ = std::make_unique<PathKeeper>(data_plane_->paths(), *kernel_driver_);
   const bool adopted = data_plane_->adopted();
 
   auto errors = apply(config_);
@@ -198,11 +199,18 @@ Result<void> Agent::serve_metrics() {
 
 Result<void> Agent::start_node() {
   node_started_ = io::boot_now();
-  node_ = TRY(NodeProcess::start(
-      loop_,
-      {.program = options_.node_program, .user = options_.node_user, .saved_clock = saved_clock()},
-      {.on_state = [this](const NodeState& state) { on_node_state(state); },
-       .on_end = [this](const std::string& why) { on_node_end(why); }}));
+  NodeProcessOptions options{
+      .program = options_.node_program, .user = options_.node_user, .saved_clock = saved_clock()};
+  if (config_.join && node_sockets_) {
+    options.join = join_orders(config_, wg_port_, node_ports_);
+    options.join_fds = TRY(join_fds(*node_sockets_, instance_.directories()));
+  }
+  node_ =
+      TRY(NodeProcess::start(loop_, std::move(options),
+                             {.on_state = [this](const NodeState& state) { on_node_state(state); },
+                              .on_move = [this](const PathSteps& path) { on_move(path); },
+                              .on_observe = [this](const PublicKey& peer) { on_observe(peer); },
+                              .on_end = [this](const std::string& why) { on_node_end(why); }}));
   tell_node();
   clock_synchronised_ = false;
   on_clock();
@@ -211,12 +219,15 @@ Result<void> Agent::start_node() {
 
 void Agent::tell_node() {
   if (!node_ || !kernel_driver_) return;
-  node_->configure(config_, {private_key_->public_key(), kernel_driver_->devices()});
+  node_->configure(config_, bounds_facts());
+  if (config_.join) node_->prefer(join_orders(config_, wg_port_, node_ports_));
 }
 
 Result<void> Agent::write_ready() {
-  const Json ready{
-      {"v", 1}, {"device", config_.node.device}, {"wg_port", wg_port_}, {"agent_port", 0}};
+  const Json ready{{"v", 1},
+                   {"device", config_.node.device},
+                   {"wg_port", wg_port_},
+                   {"agent_port", node_ports_.agent}};
   return instance_.write_run("agent.ready", ready.dump() + "\n");
 }
 

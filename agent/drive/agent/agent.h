@@ -14,9 +14,12 @@
 #include "agent/drive/agent/answers.h"
 #include "agent/drive/agent/control_server.h"
 #include "agent/drive/agent/instance.h"
+#include "agent/drive/agent/joined.h"
 #include "agent/drive/agent/kernel_driver.h"
 #include "agent/drive/agent/metrics.h"
 #include "agent/drive/agent/node_process.h"
+#include "agent/drive/agent/node_sockets.h"
+#include "agent/drive/agent/path_keeper.h"
 #include "agent/drive/agent/policy_driver.h"
 #include "agent/drive/agent/service_manager.h"
 #include "agent/io/loop.h"
@@ -75,6 +78,9 @@ class Agent {
   Result<void, AgentEnd> serve();
   Result<void> serve_metrics();
   Result<void> start_node();
+  Result<void> hold_paths(const Config& config);
+  void hold_no_paths();
+  [[nodiscard]] BoundsFacts bounds_facts() const;
   [[nodiscard]] WallTime saved_clock() const;
   Result<Fd> listener(const std::string& name, const std::string& path, mode_t mode);
   Result<void> write_ready();
@@ -97,6 +103,8 @@ class Agent {
   void on_drop_events();
   void on_signal(int signal);
   void on_node_state(const NodeState& state);
+  void on_move(const PathSteps& path);
+  void on_observe(const PublicKey& peer);
   void on_node_end(const std::string& why);
   void tell_node();
   Result<void, ControlRefusal> down();
@@ -125,6 +133,9 @@ class Agent {
   std::optional<PrivateKey> private_key_;
   uint16_t wg_port_ = 0;
   NodeState node_state_;
+  NodePorts node_ports_;  // of a node that has joined a tailnet
+  std::optional<NodeSockets> node_sockets_;
+  bool paths_pruned_ = false;  // after the node's first word
   bool running_ = false;
 
   std::unique_ptr<DataPlane> data_plane_;
@@ -132,6 +143,7 @@ class Agent {
   std::unique_ptr<Kernel> kernel_;
   std::unique_ptr<KernelDriver> kernel_driver_;
   std::unique_ptr<PolicyDriver> policy_;
+  std::unique_ptr<PathKeeper> paths_;
   std::unique_ptr<NodeProcess> node_;
   std::unique_ptr<ControlServer> control_;
   std::vector<std::unique_ptr<MetricsServer>> metrics_;

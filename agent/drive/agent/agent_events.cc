@@ -53,6 +53,15 @@ void log_withdrawn(const std::vector<Refused>& dropped) {
   }
 }
 
+bool needs_another_node(const Config& now, const Config& next) {
+  if (now.join.has_value() != next.join.has_value()) return true;
+  if (!now.join) return false;
+  return now.join->url != next.join->url || now.join->auth_key != next.join->auth_key ||
+         now.join->ca_file != next.join->ca_file ||
+         now.join->max_netmap_age != next.join->max_netmap_age ||
+         now.node.hostname != next.node.hostname;
+}
+
 InputError as_input(const Error& error) { return {{}, error.text(), {}}; }
 
 }  // namespace
@@ -64,18 +73,27 @@ std::vector<InputError> Agent::apply(const Config& config) {
   if (!key) return {as_input(key.error())};
   const auto port = instance_.wg_port(config);
   if (!port) return {as_input(port.error())};
-  if (const auto looked = kernel_driver_->look(config); !looked) return {as_input(looked.error())};
+  if (const auto looked = kernel_driver_->look(config, node_state_.routes); !looked)
+    return {as_input(looked.error())};
+  const uint16_t port_before = std::exchange(wg_port_, *port);
+  const auto key_before = std::exchange(private_key_, *key);
+  if (config.join) {
+    if (const auto held = hold_paths(config); !held) return {as_input(held.error())};
+  } else {
+    hold_no_paths();
+  }
 
-  WithinBounds within =
-      keep_within_bounds(node_state_, config, {key->public_key(), kernel_driver_->devices()});
+  WithinBounds within = keep_within_bounds(node_state_, config, bounds_facts());
   // The policy stands before anything it judges appears, and is gone before what it judged.
   auto flipped = policy_->apply(config, within.state, kernel_driver_->devices(), now());
-  if (!flipped) return std::move(flipped).error();
+  if (!flipped) {
+    wg_port_ = port_before;
+    private_key_ = key_before;
+    return std::move(flipped).error();
+  }
   log_withdrawn(within.dropped);
   node_state_ = std::move(within.state);
   config_ = config;
-  private_key_ = *key;
-  wg_port_ = *port;
   surroundings_ = PolicyDriver::surroundings_of(config_, kernel_driver_->devices());
   converge(/*repairing=*/false);
   arm_policy_timer();
@@ -110,7 +128,8 @@ void Agent::converge(bool repairing) {
 }
 
 void Agent::set_ports() {
-  const auto roles = port_roles(config_, kernel_driver_->devices(), kernel_driver_->lan_devices());
+  const auto roles = port_roles(config_, kernel_driver_->devices(), kernel_driver_->lan_devices(),
+                                node_state_.routes);
   for (const auto& [index, wan] : roles) {
     const auto set = data_plane_->set_port(index, wan ? SP_PORT_WAN : SP_PORT_LAN);
     if (!set) log_warning("port_role_not_set ifindex={} why=\"{}\"", index, set.error().text());
@@ -119,7 +138,7 @@ void Agent::set_ports() {
 
 void Agent::turn() {
   if (!kernel_driver_) return;
-  if (const auto looked = kernel_driver_->look(config_); !looked) {
+  if (const auto looked = kernel_driver_->look(config_, node_state_.routes); !looked) {
     log_warning("devices_not_seen why=\"{}\" instead=try_again", looked.error().text());
     turn_timer_.arm(io::boot_now() + kRetry);
     return;
@@ -127,8 +146,7 @@ void Agent::turn() {
   const Surroundings seen = PolicyDriver::surroundings_of(config_, kernel_driver_->devices());
   if (seen != surroundings_) {
     surroundings_ = seen;
-    WithinBounds within = keep_within_bounds(
-        node_state_, config_, {private_key_->public_key(), kernel_driver_->devices()});
+    WithinBounds within = keep_within_bounds(node_state_, config_, bounds_facts());
     log_withdrawn(within.dropped);
     node_state_ = std::move(within.state);
     renew_policy();
@@ -258,10 +276,15 @@ std::vector<InputError> Agent::reload() {
   if (!data_plane_) {
     config_ = std::move(reading->config);
     auto up = bring_up();
+    if (up && !node_) node_timer_.arm(io::boot_now());
     return up ? std::vector<InputError>() : std::move(up).error().errors;
   }
+  const bool another_tailnet = needs_another_node(config_, reading->config);
   auto errors = apply(reading->config);
-  if (errors.empty()) log_info("reloaded policy={}", policy_->version());
+  if (!errors.empty()) return errors;
+  log_info("reloaded policy={}", policy_->version());
+  // The node is given its tailnet before it shuts itself in, and only a fresh agent can start one.
+  if (another_tailnet) node_timer_.arm(io::boot_now());
   return errors;
 }
 
@@ -283,11 +306,68 @@ void Agent::on_node_state(const NodeState& state) {
   const bool rules_change = state.clock != node_state_.clock || state.rules != node_state_.rules ||
                             state.peers != node_state_.peers ||
                             state.addresses != node_state_.addresses;
-  node_state_ = state;
+  const bool routes_change = state.routes != node_state_.routes;
+  const NodeState before = std::exchange(node_state_, state);
   remember_trust();
   if (!kernel_driver_) return;
+  if (config_.join) {
+    paths_->forget_gone(before, node_state_);
+    if (!std::exchange(paths_pruned_, true)) paths_->prune(node_state_);
+  }
+  if (routes_change) {
+    if (const auto looked = kernel_driver_->look(config_, node_state_.routes); !looked)
+      log_warning("devices_not_seen why=\"{}\" instead=try_again", looked.error().text());
+  }
   if (rules_change) renew_policy();
   converge(/*repairing=*/false);
+}
+
+// The policy judges no packet by a peer's path.
+void Agent::on_move(const PathSteps& path) {
+  const auto peer = node_state_.peers.find(path.peer);
+  if (!kernel_driver_ || peer == node_state_.peers.end() || !peer->second.parking) return;
+  paths_->move(path, peer->second, config_.node.device);
+  move_peer(node_state_, path, node_ports_.relay);
+}
+
+void Agent::on_observe(const PublicKey& key) {
+  const auto peer = node_state_.peers.find(key);
+  if (!policy_ || !node_ || peer == node_state_.peers.end()) return;
+  const uint32_t slot = policy_->slots().find(key);
+  if (slot == 0) return;
+  node_->tell(paths_->observe(peer->second, data_plane_->peers()[slot]));
+}
+
+BoundsFacts Agent::bounds_facts() const {
+  return {private_key_->public_key(), kernel_driver_->devices(), node_ports_.relay};
+}
+
+Result<void> Agent::hold_paths(const Config& config) {
+  node_ports_ = TRY(instance_.node_ports(config));
+  if (!node_sockets_) {
+    node_sockets_ =
+        TRY(take_or_open(stored_, manager_, node_ports_, config.dataplane.fwmark.value));
+  }
+  kernel_driver_->set_node_ports(node_ports_, true);
+  paths_->set_ports({.wireguard = wg_port_,
+                     .agent = node_ports_.agent,
+                     .relay = node_ports_.relay,
+                     .own = config.dataplane.fwmark});
+  return {};
+}
+
+void Agent::hold_no_paths() {
+  if (!node_sockets_) return;
+  node_sockets_.reset();
+  forget_node_sockets(manager_);
+  kernel_driver_->set_node_ports(node_ports_, false);
+  node_ports_ = {};
+  if (const auto cleared = data_plane_->paths().clear(); !cleared)
+    log_warning("paths_not_cleared why=\"{}\"", cleared.error().text());
+  // What came from the tailnet goes with it.
+  NodeState left;
+  left.clock = node_state_.clock;
+  node_state_ = std::move(left);
 }
 
 void Agent::on_node_end(const std::string& why) {
@@ -314,6 +394,13 @@ Result<void, ControlRefusal> Agent::down() {
   drop_events_ = {};
   if (const auto removed = data_plane_->remove_all(); !removed) {
     return Fail{refusal_of(ExitCode::kFailed, {as_input(removed.error())})};
+  }
+  paths_.reset();
+  if (node_sockets_) {
+    // It holds paths that are there no longer.
+    node_.reset();
+    node_sockets_.reset();
+    forget_node_sockets(manager_);
   }
   kernel_driver_.reset();
   kernel_.reset();

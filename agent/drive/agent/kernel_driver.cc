@@ -36,8 +36,12 @@ WgDevice believed_after(WgDevice desired, const std::optional<WgDevice>& observe
   return desired;
 }
 
-std::vector<Prefix> lans_without_device(const Config& config) {
+std::vector<Prefix> lans_without_device(const Config& config,
+                                        const std::map<Prefix, bool>& routes) {
   std::vector<Prefix> prefixes;
+  for (const auto& [prefix, snat] : routes) {
+    if (prefix.length != 0) prefixes.push_back(prefix);
+  }
   for (const LanConfig& lan : config.lans) {
     if (lan.device.empty()) prefixes.push_back(lan.prefix);
   }
@@ -46,8 +50,8 @@ std::vector<Prefix> lans_without_device(const Config& config) {
 
 }  // namespace
 
-Result<void> KernelDriver::look(const Config& config) {
-  const std::vector<Prefix> routed = lans_without_device(config);
+Result<void> KernelDriver::look(const Config& config, const std::map<Prefix, bool>& routes) {
+  const std::vector<Prefix> routed = lans_without_device(config, routes);
   // Told of changes from before the first look on.
   kernel_.follow_routes(routed);
   facts_.devices = TRY(kernel_.devices());
@@ -64,7 +68,7 @@ Result<void> KernelDriver::load_saved() {
     facts_.saved = *saved;
   }
   const auto asked = instance_.read_run(kAskedFile);
-  if (asked && asked->has_value()) asked_ = parse_asked(**asked);
+  if (asked && asked->has_value()) asked_ = kept_ = parse_asked(**asked);
   saved_known_ = true;
   return {};
 }
@@ -80,10 +84,16 @@ AskedEndpoints KernelDriver::asked_with(const Config& config, const KernelState&
   return asked;
 }
 
-void KernelDriver::remember_asked(AskedEndpoints asked) {
-  if (asked == asked_) return;
+// Those of tailnet peers are the node's to remember, and change far more often.
+void KernelDriver::remember_asked(const Config& config, AskedEndpoints asked) {
   asked_ = std::move(asked);
-  const auto written = instance_.write_run(kAskedFile, asked_text(asked_));
+  AskedEndpoints kept;
+  for (const PeerConfig& peer : config.peers) {
+    if (const auto one = asked_.find(peer.public_key); one != asked_.end()) kept.insert(*one);
+  }
+  if (kept == kept_) return;
+  kept_ = std::move(kept);
+  const auto written = instance_.write_run(kAskedFile, asked_text(kept_));
   if (!written) {
     log_warning("run_file_not_written file={} why=\"{}\"", kAskedFile, written.error().text());
   }
@@ -131,7 +141,7 @@ Result<KernelDriver::Steps> KernelDriver::steps(const Config& config, const Node
   return out;
 }
 
-Result<KernelDriver::Outcome> KernelDriver::apply(Steps steps) {
+Result<KernelDriver::Outcome> KernelDriver::apply(const Config& config, Steps steps) {
   // What a setting was is on the disk before it changes.
   TRY(save(steps.saved));
   Outcome outcome;
@@ -153,19 +163,36 @@ Result<KernelDriver::Outcome> KernelDriver::apply(Steps steps) {
       }
     }
   }
-  remember_asked(std::move(steps.asked));
+  remember_asked(config, std::move(steps.asked));
   believed_ = outcome.failures.empty() ? std::move(steps.believed) : std::nullopt;
   return outcome;
 }
 
 Result<KernelDriver::Outcome> KernelDriver::converge(const Config& config, const NodeState& node,
                                                      const PrivateKey& key, uint16_t wg_port) {
-  return apply(TRY(steps(config, node, key, wg_port)));
+  return apply(config, TRY(steps(config, node, key, wg_port)));
+}
+
+Result<void> KernelDriver::set_peer(const SetPeer& step) {
+  const Operation operation{step};
+  const std::vector<Failure> failures = kernel_.apply(std::span(&operation, 1));
+  if (!failures.empty()) {
+    believed_.reset();
+    return Fail{failures.front().error};
+  }
+  if (step.endpoint) asked_.insert_or_assign(step.public_key, step.endpoint);
+  if (!believed_) return {};
+  const auto peer = believed_->peers.find(step.public_key);
+  if (peer == believed_->peers.end()) return {};
+  if (step.endpoint) peer->second.endpoint = step.endpoint;
+  if (step.keepalive_s) peer->second.keepalive_s = *step.keepalive_s;
+  return {};
 }
 
 Result<std::vector<Operation>> KernelDriver::preview(const Config& config, const NodeState& node,
                                                      const PrivateKey& key, uint16_t wg_port) {
-  auto there = TRY(kernel_.devices_towards(lans_without_device(config), facts_.devices));
+  auto there =
+      TRY(kernel_.devices_towards(lans_without_device(config, node.routes), facts_.devices));
   const auto running = std::exchange(facts_.lan_devices, std::move(there));
   auto wanted = steps(config, node, key, wg_port);
   facts_.lan_devices = running;
@@ -179,7 +206,7 @@ Result<KernelDriver::Outcome> KernelDriver::clear(const Config& config) {
   out.desired = plan_nothing(facts_);
   out.operations = reconcile(out.desired, observed);
   out.saved = facts_.saved;
-  const Outcome outcome = TRY(apply(std::move(out)));
+  const Outcome outcome = TRY(apply(config, std::move(out)));
   // Put back is put back: forget what has its old value now.
   if (outcome.failures.empty()) {
     const KernelState after = TRY(observe(config));

@@ -29,8 +29,9 @@ class KernelDriver {
     std::vector<std::string> failures;
   };
 
-  /// Looks again at the host's devices and at the ways to the LANs. Call before converge().
-  Result<void> look(const Config& config);
+  /// Looks again at the host's devices and at the ways to the LANs, `routes` (NodeState) included.
+  /// Call before converge().
+  Result<void> look(const Config& config, const std::map<Prefix, bool>& routes = {});
   [[nodiscard]] const std::vector<Device>& devices() const { return facts_.devices; }
   /// See PlanFacts.
   [[nodiscard]] const std::map<Prefix, std::string>& lan_devices() const {
@@ -45,6 +46,8 @@ class KernelDriver {
 
   Result<Outcome> converge(const Config& config, const NodeState& node, const PrivateKey& key,
                            uint16_t wg_port);
+  /// One change to a peer, past the plan, which says the same from then on: converge() leaves it.
+  Result<void> set_peer(const SetPeer& step);
   /// What converge() would do with another configuration. Nothing changes.
   Result<std::vector<Operation>> preview(const Config& config, const NodeState& node,
                                          const PrivateKey& key, uint16_t wg_port);
@@ -65,10 +68,10 @@ class KernelDriver {
   Result<KernelState> observe(const Config& config);
   Result<Steps> steps(const Config& config, const NodeState& node, const PrivateKey& key,
                       uint16_t wg_port);
-  Result<Outcome> apply(Steps steps);
+  Result<Outcome> apply(const Config& config, Steps steps);
   Result<void> load_saved();
   [[nodiscard]] AskedEndpoints asked_with(const Config& config, const KernelState& desired) const;
-  void remember_asked(AskedEndpoints asked);
+  void remember_asked(const Config& config, AskedEndpoints asked);
   Result<void> save(const Saved& saved);
 
   Kernel& kernel_;
@@ -77,6 +80,7 @@ class KernelDriver {
   bool saved_known_ = false;          // and what an agent before us asked for
   std::optional<WgDevice> believed_;  // what the device has, by our acknowledged changes
   AskedEndpoints asked_;
+  AskedEndpoints kept_;  // of them, what is in the file
 };
 
 }  // namespace sallyport

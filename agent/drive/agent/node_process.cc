@@ -2,6 +2,8 @@
 #include "agent/drive/agent/node_process.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "agent/base/log.h"
 #include "agent/io/clock.h"
@@ -25,6 +27,21 @@ std::string text_of_error(channel::ChannelError error) {
       return "a value cannot be";
   }
   return "a message cannot be read";
+}
+
+channel::LocalAddresses local_addresses(const Config& config, const std::vector<Device>& devices) {
+  channel::LocalAddresses out;
+  out.ipv6 = std::ranges::any_of(devices, [](const Device& device) {
+    return std::ranges::any_of(device.addresses,
+                               [](const Prefix& one) { return !one.address.is_v4(); });
+  });
+  for (const Device& device : devices) {
+    if (device.loopback || !device.up || device.name == config.node.device) continue;
+    for (const Prefix& address : device.addresses) {
+      if (out.addresses.size() < channel::kMaxPrefixes) out.addresses.push_back(address);
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -59,16 +76,36 @@ Result<std::unique_ptr<NodeProcess>> NodeProcess::start(io::Loop& loop, NodeProc
   node->child_ = TRY(io::Child::spawn(loop, std::move(child), [self](const io::ExitStatus& status) {
     self->end((status.killed ? "killed by signal " : "exit code ") + std::to_string(status.code));
   }));
-  self->tell(channel::Hello{.saved_clock = options.saved_clock});
+  const channel::Hello hello{.saved_clock = options.saved_clock};
+  if (!options.join) {
+    self->tell(hello);
+    return node;
+  }
+  // One message, which the node reads before it shuts itself in.
+  self->joined_ = options.join;
+  const std::array<channel::AgentRecord, 2> opening{hello, *std::move(options.join)};
+  self->send(opening, std::move(options.join_fds));
   return node;
 }
 
-void NodeProcess::tell(const channel::AgentRecord& record) {
-  const auto messages = channel::write_agent_messages(std::span(&record, 1));
+void NodeProcess::tell(const channel::AgentRecord& record, std::vector<Fd> fds) {
+  send(std::span(&record, 1), std::move(fds));
+}
+
+void NodeProcess::send(std::span<const channel::AgentRecord> records, std::vector<Fd> fds) {
+  const auto messages = channel::write_agent_messages(records);
   if (!messages) return end("a record of ours is beyond the channel's bounds");
   for (const Bytes& message : *messages) {
-    if (channel_.send(message) != io::Offer::kTaken) return end("it does not read its channel");
+    // Descriptors go with the first one.
+    if (channel_.send(message, std::exchange(fds, {})) != io::Offer::kTaken)
+      return end("it does not read its channel");
   }
+}
+
+void NodeProcess::prefer(channel::Join join) {
+  if (!joined_ || *joined_ == join) return;
+  joined_ = join;
+  tell(std::move(join));
 }
 
 void NodeProcess::configure(const Config& config, BoundsFacts facts) {
@@ -88,6 +125,13 @@ void NodeProcess::configure(const Config& config, BoundsFacts facts) {
     }
   }
   told_ = names;
+  if (joined_) {
+    channel::LocalAddresses local = local_addresses(config_, facts_.devices);
+    if (told_addresses_ != local) {
+      told_addresses_ = local;
+      tell(std::move(local));
+    }
+  }
   // Behind the names: one that changed has made the node take back its old answer by itself.
   for (const Refused& dropped : within.dropped) tell(channel::Withdrawn{dropped.object});
   if (!greeted_) tell(channel::Ready{});
@@ -117,6 +161,10 @@ void NodeProcess::on_record(channel::NodeRecord record) {
     refusal = stage_.on_delete(erased->object, now);
   } else if (const auto* done = std::get_if<channel::Commit>(&record)) {
     commit(done->epoch);
+  } else if (const auto* moved = std::get_if<channel::MovePeer>(&record)) {
+    move(moved->path);
+  } else if (const auto* asked = std::get_if<channel::Observe>(&record)) {
+    if (callbacks_.on_observe) callbacks_.on_observe(asked->peer);
   }
   if (refusal) refuse(stage_.epoch(), {{ObjectId{}, *refusal}});
   if (stage_.broken()) end("its epochs are out of order or too large");
@@ -130,6 +178,16 @@ void NodeProcess::commit(uint64_t epoch) {
   stage_.settle(*state);
   tell(channel::Accepted{epoch});
   callbacks_.on_state(*state);
+}
+
+void NodeProcess::move(const PathSteps& path) {
+  if (const auto bad = check_steps(path, stage_.settled(), config_, facts_)) {
+    // Of a peer that went meanwhile, or by an address that did: the next steps know better.
+    log_warning("node_path_refused peer={} why={}", path.peer.text(), name_of(*bad));
+    return;
+  }
+  stage_.move(path, facts_.relay_port);
+  if (callbacks_.on_move) callbacks_.on_move(path);
 }
 
 void NodeProcess::refuse(uint64_t epoch, const std::vector<Refused>& why) {

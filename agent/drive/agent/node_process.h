@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,9 @@ struct NodeProcessOptions {
   /// Nothing: our own (only where we are not root).
   std::optional<io::ChildOptions::User> user;
   WallTime saved_clock;
+  /// The tailnet to join, with the descriptors of channel::JoinFd; nothing: none.
+  std::optional<channel::Join> join = {};
+  std::vector<Fd> join_fds = {};
 };
 
 class NodeProcess {
@@ -34,6 +38,10 @@ class NodeProcess {
   struct Callbacks {
     /// A state within bounds that the node has committed.
     std::function<void(const NodeState&)> on_state;
+    /// Steps within bounds. The stage's state has the peer's new endpoint already.
+    std::function<void(const PathSteps&)> on_move = {};
+    /// The answer is tell(channel::Observed).
+    std::function<void(const PublicKey& peer)> on_observe = {};
     /// It is gone, or said what no node of ours says: start another one.
     std::function<void(const std::string& why)> on_end;
   };
@@ -48,14 +56,18 @@ class NodeProcess {
   /// state loses the same).
   void configure(const Config& config, BoundsFacts facts);
   /// An observation of ours.
-  void tell(const channel::AgentRecord& record);
+  void tell(const channel::AgentRecord& record, std::vector<Fd> fds = {});
+  /// Other preferences for the tailnet that was joined at the start.
+  void prefer(channel::Join join);
   [[nodiscard]] pid_t pid() const { return child_.pid(); }
 
  private:
   NodeProcess(io::Loop& loop, Callbacks callbacks);
   void on_message(ByteView message, const std::vector<Fd>& fds);
+  void send(std::span<const channel::AgentRecord> records, std::vector<Fd> fds);
   void on_record(channel::NodeRecord record);
   void commit(uint64_t epoch);
+  void move(const PathSteps& path);
   void refuse(uint64_t epoch, const std::vector<Refused>& why);
   void end(const std::string& why);
   void arm();
@@ -69,6 +81,8 @@ class NodeProcess {
   Config config_;
   BoundsFacts facts_;
   std::vector<NamedPeer> told_;
+  std::optional<channel::Join> joined_;
+  std::optional<channel::LocalAddresses> told_addresses_;
   bool greeted_ = false;
   bool ended_ = false;
 };

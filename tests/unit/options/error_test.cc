@@ -73,19 +73,35 @@ constexpr Row kKeys[] = {
      "c.yaml:2:8: unknown key \"frobnicate\" in exit (known here: ipv4, ipv6, device)"},
     {"unknown key with control characters", "version: 1\n\"a\\nb\\e\": 1\n",
      "c.yaml:2:1: unknown key \"a\\x0ab\\x1b\" (known here: version, node, dataplane, metrics, "
-     "peers, groups, lan, exit, rules, ceiling)"},
+     "join, peers, groups, lan, exit, rules, ceiling)"},
     {"very long unknown key",
      "version: 1\n? "
      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
      "xxxxxxx\n: 1\n",
      "c.yaml:2:3: unknown key \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"... "
-     "(known here: version, node, dataplane, metrics, peers, groups, lan, exit, rules, ceiling)"},
+     "(known here: version, node, dataplane, metrics, join, peers, groups, lan, exit, rules, ceiling)"},
     {"unknown key of the ceiling", "version: 1\nceiling: [{from: ['*'], to: [lan], port: [1]}]\n",
      "c.yaml:2:36: unknown key \"port\" in ceiling[] (did you mean \"ports\"?)"},
     {"duplicate key", "version: 1\nnode: {hostname: a}\nnode: {hostname: b}\n",
      "c.yaml:3:1: key \"node\" is given twice (first in line 2)"},
-    {"later section", "version: 1\njoin: {url: https://a}\n",
-     "c.yaml:2:1: key \"join\" is not in this version"},
+    {"later section", "version: 1\nrelay: {derp: ':443'}\n",
+     "c.yaml:2:1: key \"relay\" is not in this version"},
+    {"join without a server", "version: 1\njoin: {accept_routes: on}\n",
+     "c.yaml:2:7: key \"url\" is missing (such as url: https://control.example.org)"},
+    {"no URL", "version: 1\njoin: {url: control.example.org}\n",
+     "c.yaml:2:13: url is \"control.example.org\", expected http://HOST[:PORT] or "
+     "https://HOST[:PORT]"},
+    {"join's routes",
+     "version: 1\njoin: {url: 'https://a', advertise_routes: [0.0.0.0/0, 10.1.0.0/16],\n"
+     "  snat: {10.2.0.0/16: off, 10.1.0.0/16: maybe}}\n",
+     "c.yaml:3:28: an entry of snat is \"10.1.0.0/16: maybe\", expected PREFIX: on or off, such as "
+     "192.168.1.0/24: off"},
+    {"join's routes, checked",
+     "version: 1\njoin: {url: 'https://a', advertise_routes: [0.0.0.0/0, 10.1.0.0/16],\n"
+     "  snat: {10.2.0.0/16: off}}\n",
+     "c.yaml:2:45: route \"0.0.0.0/0\" is everything, not a LAN (the way to the internet is "
+     "advertise_exit_node)\nc.yaml:3:10: snat of \"10.2.0.0/16\", which is no route of ours "
+     "(advertise_routes names them)"},
     {"later keys",
      "version: 1\nnode: {tags: [a]}\ndataplane: {fast_path: on}\nlan: [{name: o, prefix: "
      "10.1.0.0/16, probe: []}]\n",
