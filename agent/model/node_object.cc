@@ -58,6 +58,40 @@ void move_peer(NodeState& state, const PathSteps& path, uint16_t relay_port) {
   }
 }
 
+std::optional<NodeObject> find(const NodeState& state, const ObjectId& id) {
+  switch (id.kind) {
+    case ObjectKind::kEndpoint: {
+      const auto at = state.endpoints.find(id.peer);
+      if (at == state.endpoints.end()) return {};
+      return PeerEndpoint{id.peer, at->second};
+    }
+    case ObjectKind::kPeer: {
+      const auto at = state.peers.find(id.peer);
+      if (at == state.peers.end()) return {};
+      return at->second;
+    }
+    case ObjectKind::kAddress:
+      if (!std::ranges::binary_search(state.addresses, id.address)) return {};
+      return OwnAddress{id.address};
+    case ObjectKind::kRule: {
+      const auto at = state.rules.find(id.position);
+      if (at == state.rules.end()) return {};
+      return NodeRule{id.position, at->second};
+    }
+    case ObjectKind::kClock:
+      return state.clock;
+    case ObjectKind::kRoute: {
+      const auto at = state.routes.find(id.address);
+      if (at == state.routes.end()) return {};
+      return ServedRoute{id.address, at->second};
+    }
+    case ObjectKind::kKey:
+      if (!state.key) return {};
+      return WireguardKey{*state.key};
+  }
+  return {};
+}
+
 void put(NodeState& state, const NodeObject& object) {
   std::visit(Overloaded{
                  [&](const PeerEndpoint& o) { state.endpoints[o.peer] = o.endpoint; },

@@ -5,6 +5,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -60,6 +61,8 @@ ObjectId id_of(const NodeObject& object);
 /// What PathSteps leave behind: the peer's endpoint and keepalive are those of the last PointAt.
 void move_peer(NodeState& state, const PathSteps& path, uint16_t relay_port);
 
+/// Nothing: the state has no such object; a clock it always has.
+std::optional<NodeObject> find(const NodeState& state, const ObjectId& id);
 void put(NodeState& state, const NodeObject& object);
 /// What is not there is deleted already. A deleted clock is kUnknown.
 void erase(NodeState& state, const ObjectId& id);

@@ -4,6 +4,19 @@
 #include <algorithm>
 
 namespace sallyport {
+namespace {
+
+/// About what the object takes in the channel.
+size_t size_of(const NodeObject& object) {
+  constexpr size_t kHead = 256;
+  if (const auto* peer = std::get_if<TailnetPeer>(&object))
+    return kHead + 18 * peer->allowed_ips.size();
+  if (const auto* rule = std::get_if<NodeRule>(&object))
+    return kHead + 33 * (rule->rule.from.size() + rule->rule.to.size());
+  return kHead;
+}
+
+}  // namespace
 
 NodeActions Node::on_record(const channel::AgentRecord& record, WallTime wall, Instant now) {
   if (!saved_clock_ && !std::holds_alternative<channel::Hello>(record))
@@ -16,6 +29,7 @@ NodeActions Node::on(const channel::Hello& hello, WallTime wall, Instant now) {
   if (hello.version != channel::kVersion) return {Stop{"the agent is of another version"}};
   saved_clock_ = hello.saved_clock;
   if (wall >= hello.saved_clock + kClockMoved) wanted_.clock = ClockTrust::kCredible;
+  mark({});
   return advance(now);
 }
 
@@ -25,7 +39,9 @@ NodeActions Node::on(const channel::Name& name, WallTime, Instant now) {
   forget_unused_hosts();
   wanted_.endpoints.erase(name.peer);
   // What was refused under another configuration may be right under this one.
-  barred_.erase(ObjectId{ObjectKind::kEndpoint, name.peer, {}, 0});
+  const ObjectId id{ObjectKind::kEndpoint, name.peer, {}, 0};
+  barred_.erase(id);
+  mark(id);
   choose(name.peer, names_[name.peer]);
   return advance(now);
 }
@@ -33,6 +49,7 @@ NodeActions Node::on(const channel::Name& name, WallTime, Instant now) {
 NodeActions Node::on(const channel::Forget& forget, WallTime, Instant now) {
   names_.erase(forget.peer);
   wanted_.endpoints.erase(forget.peer);
+  mark({ObjectKind::kEndpoint, forget.peer, {}, 0});
   forget_unused_hosts();
   return advance(now);
 }
@@ -45,6 +62,7 @@ NodeActions Node::on(const channel::Ready&, WallTime, Instant now) {
 NodeActions Node::on(const channel::ClockSync& sync, WallTime wall, Instant now) {
   const bool kept = wall >= *saved_clock_ + kClockMoved;
   wanted_.clock = sync.synchronised || kept ? ClockTrust::kCredible : ClockTrust::kUnknown;
+  mark({});
   return advance(now);
 }
 
@@ -59,30 +77,74 @@ NodeActions Node::on(const channel::NetworkChanged&, WallTime, Instant now) {
 
 NodeActions Node::on(const channel::Accepted& accepted, WallTime, Instant now) {
   if (!in_flight_ || accepted.epoch != epoch_) return {Stop{"the agent accepted no epoch of ours"}};
-  accepted_ = std::move(*in_flight_);
+  for (const channel::NodeRecord& record : *in_flight_) {
+    if (const auto* p = std::get_if<channel::Put>(&record)) put(accepted_, p->object);
+    if (const auto* d = std::get_if<channel::Delete>(&record)) erase(accepted_, d->object);
+  }
   in_flight_.reset();
   return advance(now);
 }
 
 NodeActions Node::on(const channel::RefusedObject& refused, WallTime, Instant now) {
-  if (refused.epoch != epoch_) return {};  // a second complaint about an epoch given up already
-  in_flight_.reset();
-  retry_ = now + kEpochRetry;
+  if (refused.epoch != epoch_) return {};
   const auto& [id, reason] = refused.refused;
-  if (reason == Refusal::kSequence || reason == Refusal::kTooLate) return {};
-  if (id.kind == ObjectKind::kEndpoint) {
-    const auto found = wanted_.endpoints.find(id.peer);
-    if (found != wanted_.endpoints.end())
-      barred_.insert_or_assign(id, PeerEndpoint{id.peer, found->second});
+  const bool of_epoch = reason == Refusal::kSequence || reason == Refusal::kTooLate;
+  if (in_flight_) {
+    for (const channel::NodeRecord& record : *in_flight_) {
+      if (const auto* p = std::get_if<channel::Put>(&record)) {
+        const ObjectId put = id_of(p->object);
+        mark(put);
+        // The agent has room for no more of the kind.
+        if (reason == Refusal::kTooMany && put.kind == id.kind) bar(put);
+      }
+      if (const auto* d = std::get_if<channel::Delete>(&record)) mark(d->object);
+    }
+    in_flight_.reset();
+    retry_ = now + kEpochRetry;
   }
+  if (!of_epoch && reason != Refusal::kTooMany) bar(id);
   return {};
 }
 
+// What was refused is not said again until it is another.
+void Node::bar(const ObjectId& id) {
+  if (auto object = find(wanted_, id)) barred_.insert_or_assign(id, *std::move(object));
+}
+
 NodeActions Node::on(const channel::Withdrawn& withdrawn, WallTime, Instant now) {
+  // An epoch under way that says it anew is answered later than this.
   erase(accepted_, withdrawn.object);
-  // An epoch under way was made on the state that had it; what it says anew is said once more.
-  if (in_flight_) erase(*in_flight_, withdrawn.object);
+  mark(withdrawn.object);
   return advance(now);
+}
+
+NodeActions Node::on_plan(const std::vector<ObjectId>& deletes, std::vector<NodeObject> puts,
+                          Instant now) {
+  for (const ObjectId& id : deletes) {
+    erase(wanted_, id);
+    mark(id);
+  }
+  for (NodeObject& object : puts) {
+    mark(id_of(object));
+    put(wanted_, object);
+  }
+  return advance(now);
+}
+
+void Node::on_move(const PathSteps& path, uint16_t relay_port) {
+  move_peer(wanted_, path, relay_port);
+  move_peer(accepted_, path, relay_port);
+  if (!in_flight_) return;
+  // The agent has taken the epoch, or will never, by the time that it reads the steps.
+  for (channel::NodeRecord& record : *in_flight_) {
+    auto* p = std::get_if<channel::Put>(&record);
+    if (p == nullptr || id_of(p->object) != ObjectId{ObjectKind::kPeer, path.peer, {}, 0}) continue;
+    if (const auto wanted = wanted_.peers.find(path.peer); wanted != wanted_.peers.end()) {
+      auto& peer = std::get<TailnetPeer>(p->object);
+      peer.endpoint = wanted->second.endpoint;
+      peer.keepalive_s = wanted->second.keepalive_s;
+    }
+  }
 }
 
 void Node::forget_unused_hosts() {
@@ -102,6 +164,7 @@ void Node::choose(const PublicKey& peer, const Watch& watch) {
       std::ranges::find(found, have->second.address) != found.end())
     return;
   wanted_.endpoints[peer] = Endpoint{found.front(), watch.port};
+  mark({ObjectKind::kEndpoint, peer, {}, 0});
 }
 
 NodeActions Node::on_lookup(const std::string& host, const std::vector<IpAddress>& found,
@@ -135,24 +198,29 @@ std::optional<Instant> Node::next_wake() const {
   return next;
 }
 
-std::vector<channel::NodeRecord> Node::changes() const {
-  std::vector<channel::NodeRecord> records;
-  const auto put_unless_barred = [&](NodeObject object) {
-    const auto barred = barred_.find(id_of(object));
-    if (barred == barred_.end() || barred->second != object)
-      records.push_back(channel::Put{std::move(object)});
-  };
-  for (const auto& [peer, endpoint] : wanted_.endpoints) {
-    const auto have = accepted_.endpoints.find(peer);
-    if (have == accepted_.endpoints.end() || have->second != endpoint)
-      put_unless_barred(PeerEndpoint{peer, endpoint});
+/// Deletes first: what a peer gives up, another may get.
+std::vector<channel::NodeRecord> Node::take_changes() {
+  std::vector<channel::NodeRecord> deletes;
+  std::vector<channel::NodeRecord> puts;
+  size_t bytes = 0;
+  auto id = changed_.begin();
+  for (; id != changed_.end() && bytes < kEpochBytes; ++id) {
+    auto want = find(wanted_, *id);
+    const auto have = find(accepted_, *id);
+    if (!want) {
+      if (have) deletes.push_back(channel::Delete{*id});
+      continue;
+    }
+    if (want == have) continue;
+    const auto barred = barred_.find(*id);
+    if (barred != barred_.end() && barred->second == *want) continue;
+    bytes += size_of(*want);
+    puts.push_back(channel::Put{*std::move(want)});
   }
-  for (const auto& [peer, endpoint] : accepted_.endpoints) {
-    if (!wanted_.endpoints.contains(peer))
-      records.push_back(channel::Delete{ObjectId{ObjectKind::kEndpoint, peer, {}, 0}});
-  }
-  if (wanted_.clock != accepted_.clock) records.push_back(channel::Put{wanted_.clock});
-  return records;
+  changed_.erase(changed_.begin(), id);
+  deletes.insert(deletes.end(), std::make_move_iterator(puts.begin()),
+                 std::make_move_iterator(puts.end()));
+  return deletes;
 }
 
 /// Looks up what is due, and tells the agent what has changed if it is not busy with our last word.
@@ -164,13 +232,9 @@ NodeActions Node::advance(Instant now) {
     actions.push_back(Lookup{host});
   }
   if (!ready_ || in_flight_ || retry_) return actions;
-  auto records = changes();
+  auto records = take_changes();
   if (records.empty()) return actions;
-  in_flight_ = accepted_;
-  for (const channel::NodeRecord& record : records) {
-    if (const auto* p = std::get_if<channel::Put>(&record)) put(*in_flight_, p->object);
-    if (const auto* d = std::get_if<channel::Delete>(&record)) erase(*in_flight_, d->object);
-  }
+  in_flight_ = records;
   ++epoch_;
   records.insert(records.begin(), channel::Begin{epoch_});
   records.push_back(channel::Commit{epoch_});

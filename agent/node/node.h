@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,6 +22,8 @@ constexpr Duration kLookupRefresh = std::chrono::minutes(5);
 constexpr Duration kLookupFirstRetry = std::chrono::seconds(2);
 /// After a refusal: the agent's answer will hardly be another one at once.
 constexpr Duration kEpochRetry = std::chrono::seconds(1);
+/// What one epoch says at most, so that the channel holds it: about so many bytes.
+constexpr size_t kEpochBytes = size_t{384} * 1024;
 /// How far the clock has to have moved on since it was last saved, so that something must have kept
 /// it while we were off. A router without a battery starts again at the saved time.
 constexpr Duration kClockMoved = std::chrono::minutes(10);
@@ -47,6 +50,11 @@ class Node {
   NodeActions on_record(const channel::AgentRecord& record, WallTime wall, Instant now);
   /// The answer to a Lookup; empty: none, or no such name.
   NodeActions on_lookup(const std::string& host, const std::vector<IpAddress>& found, Instant now);
+  /// What the tailnet is to be served with: those objects are other ones now, the rest stays.
+  NodeActions on_plan(const std::vector<ObjectId>& deletes, std::vector<NodeObject> puts,
+                      Instant now);
+  /// The steps are on their way to the agent, past the epochs.
+  void on_move(const PathSteps& path, uint16_t relay_port);
   NodeActions on_wake(Instant now);
   [[nodiscard]] std::optional<Instant> next_wake() const;
 
@@ -71,9 +79,17 @@ class Node {
   NodeActions on(const channel::RefusedObject& refused, WallTime wall, Instant now);
   NodeActions on(const channel::Withdrawn& withdrawn, WallTime wall, Instant now);
 
+  // For the tailnet, which is its own machines' matter.
+  static NodeActions on(const channel::Join&, WallTime, Instant) { return {}; }
+  static NodeActions on(const channel::LocalAddresses&, WallTime, Instant) { return {}; }
+  static NodeActions on(const channel::Observed&, WallTime, Instant) { return {}; }
+  static NodeActions on(const channel::Serve&, WallTime, Instant) { return {}; }
+
   void forget_unused_hosts();
   void choose(const PublicKey& peer, const Watch& watch);
-  [[nodiscard]] std::vector<channel::NodeRecord> changes() const;
+  void mark(const ObjectId& id) { changed_.insert(id); }
+  std::vector<channel::NodeRecord> take_changes();
+  void bar(const ObjectId& id);
   NodeActions advance(Instant now);
 
   std::map<PublicKey, Watch> names_;
@@ -82,7 +98,8 @@ class Node {
   bool ready_ = false;
   NodeState wanted_;
   NodeState accepted_;
-  std::optional<NodeState> in_flight_;
+  std::set<ObjectId> changed_;  // where the two may differ, and no epoch under way says so
+  std::optional<std::vector<channel::NodeRecord>> in_flight_;
   uint64_t epoch_ = 0;
   std::optional<Instant> retry_;
   std::map<ObjectId, NodeObject> barred_;  // refused, until they change

@@ -55,12 +55,18 @@ int run(int count, char** arguments) {
     log_error("start.failed why=\"{}\"", loop.error().text());
     return kExitUnable;
   }
-  auto driver = NodeDriver::start(**loop, Fd(kAgentFd));
+  Fd agent(kAgentFd);
+  auto opening = read_opening(agent);
+  if (!opening) {
+    log_error("start.failed why=\"{}\"", opening.error().text());
+    return kExitFailed;
+  }
+  auto driver = NodeDriver::start(**loop, std::move(agent), *std::move(opening));
   if (!driver) {
     log_error("start.failed why=\"{}\"", driver.error().text());
     return kExitUnable;
   }
-  // The last thing before the first message is read.
+  // The last thing before a stranger's first byte is read.
   if (const auto closed = close_sandbox(); !closed) {
     log_error("start.failed why=\"{}\"", closed.error().text());
     return kExitUnable;

@@ -65,6 +65,7 @@ void ControlDriver::run(const control::Actions& actions) {
   } else {
     wake_.cancel();
   }
+  if (hooks_.on_status) hooks_.on_status();
 }
 
 void ControlDriver::act(const control::Connect& connect) {

@@ -28,6 +28,8 @@ struct ControlHooks {
   std::function<void(const NetmapChanges& changes, bool whole)> on_netmap;
   std::function<void(const PrivateKey& node_key)> on_node_key;
   std::function<void(const std::string& url)> on_auth_url;
+  /// status() may be another one.
+  std::function<void()> on_status = {};
   std::function<Result<void>(std::string_view text)> save_keys;
   std::function<Result<void>(std::string_view text)> save_netmap;
 };

@@ -7,7 +7,7 @@
 
 namespace sallyport {
 
-Result<std::unique_ptr<NodeDriver>> NodeDriver::start(io::Loop& loop, Fd agent) {
+Result<std::unique_ptr<NodeDriver>> NodeDriver::start(io::Loop& loop, Fd agent, Opening opening) {
   std::unique_ptr<NodeDriver> driver(new NodeDriver(loop));
   NodeDriver* const self = driver.get();
   driver->resolver_ = TRY(
@@ -19,21 +19,55 @@ Result<std::unique_ptr<NodeDriver>> NodeDriver::start(io::Loop& loop, Fd agent) 
   driver->agent_ = TRY(io::Seqpacket::adopt(
       loop, std::move(agent),
       {.on_message = [self](ByteView message,
-                            const std::vector<Fd>&) { self->on_message(message); },
+                            std::vector<Fd> fds) { self->on_message(message, std::move(fds)); },
        .on_end = [self](const std::optional<Error>& why) { self->on_end(why); }}));
+  for (const channel::AgentRecord& record : opening.records) {
+    self->on_record(record);
+    const auto* join = std::get_if<channel::Join>(&record);
+    if (join == nullptr) continue;
+    driver->tailnet_ = TRY(Tailnet::create(
+        loop, *join, std::move(opening.fds),
+        {.on_plan =
+             [self](const std::vector<ObjectId>& deletes, std::vector<NodeObject> puts) {
+               self->run(self->node_.on_plan(deletes, std::move(puts), io::boot_now()));
+             },
+         .on_move =
+             [self](const PathSteps& path) {
+               self->node_.on_move(path, self->tailnet_->orders().relay_port);
+               self->say(channel::MovePeer{path});
+             },
+         .observe = [self](const PublicKey& peer) { self->say(channel::Observe{peer}); }}));
+  }
+  if (driver->tailnet_) driver->tailnet_->start();
   return driver;
 }
 
-void NodeDriver::on_message(ByteView message) {
+void NodeDriver::on_message(ByteView message, std::vector<Fd> fds) {
   const auto records = channel::parse_agent_message(message);
   if (!records) return give_up("the agent's message is not well formed");
   for (const channel::AgentRecord& record : *records) {
-    if (const auto* refused = std::get_if<channel::RefusedObject>(&record)) {
-      log_warning("epoch.refused epoch={} object=\"{}\" reason={} then=retry without it",
-                  refused->epoch, refused->refused.object.text(), name_of(refused->refused.reason));
-    }
-    run(node_.on_record(record, io::wall_now(), io::boot_now()));
+    on_record(record);
+    if (tailnet_) tell_tailnet(record, fds);
   }
+}
+
+void NodeDriver::tell_tailnet(const channel::AgentRecord& record, std::vector<Fd>&) {
+  if (const auto* join = std::get_if<channel::Join>(&record)) tailnet_->on_orders(*join);
+  if (const auto* local = std::get_if<channel::LocalAddresses>(&record))
+    tailnet_->on_local_addresses(*local);
+  if (std::holds_alternative<channel::NetworkChanged>(record)) tailnet_->on_network_changed();
+  if (const auto* observed = std::get_if<channel::Observed>(&record))
+    tailnet_->on_observed(*observed);
+}
+
+void NodeDriver::say(const channel::NodeRecord& record) { act(Send{{record}}); }
+
+void NodeDriver::on_record(const channel::AgentRecord& record) {
+  if (const auto* refused = std::get_if<channel::RefusedObject>(&record)) {
+    log_warning("epoch.refused epoch={} object=\"{}\" reason={} then=retry without it",
+                refused->epoch, refused->refused.object.text(), name_of(refused->refused.reason));
+  }
+  run(node_.on_record(record, io::wall_now(), io::boot_now()));
 }
 
 void NodeDriver::on_end(const std::optional<Error>& why) {

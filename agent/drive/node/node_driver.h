@@ -6,7 +6,9 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
+#include "agent/drive/node/opening.h"
 #include "agent/drive/node/resolver.h"
+#include "agent/drive/node/tailnet.h"
 #include "agent/io/loop.h"
 #include "agent/io/seqpacket.h"
 #include "agent/io/timer.h"
@@ -17,7 +19,8 @@ namespace sallyport {
 class NodeDriver {
  public:
   /// `agent`: our end of the agent's socket.
-  static Result<std::unique_ptr<NodeDriver>> start(io::Loop& loop, Fd agent);
+  /// `opening`: the first message on it. Before the sandbox is closed: a tailnet takes threads.
+  static Result<std::unique_ptr<NodeDriver>> start(io::Loop& loop, Fd agent, Opening opening);
   NodeDriver(const NodeDriver&) = delete;
   NodeDriver& operator=(const NodeDriver&) = delete;
   ~NodeDriver() = default;
@@ -27,7 +30,10 @@ class NodeDriver {
 
  private:
   explicit NodeDriver(io::Loop& loop) : loop_(loop) {}
-  void on_message(ByteView message);
+  void on_message(ByteView message, std::vector<Fd> fds);
+  void on_record(const channel::AgentRecord& record);
+  void tell_tailnet(const channel::AgentRecord& record, std::vector<Fd>& fds);
+  void say(const channel::NodeRecord& record);
   void on_end(const std::optional<Error>& why);
   void run(const NodeActions& actions);
   void act(const Lookup& lookup);
@@ -40,6 +46,7 @@ class NodeDriver {
   io::Seqpacket agent_;
   io::Timer wake_;
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<Tailnet> tailnet_;
   bool failed_ = false;
 };
 

@@ -88,6 +88,10 @@ Result<StateFile> StateFile::open(const std::string& path, size_t limit_bytes) {
     if (!S_ISREG(about.st_mode)) return fail(EINVAL, name);
     if (::fchmod(slots[i].raw(), 0600) != 0) return fail(errno, name);
   }
+  return adopt(std::move(slots), limit_bytes);
+}
+
+Result<StateFile> StateFile::adopt(std::array<Fd, 2> slots, size_t limit_bytes) {
   StateFile file(std::move(slots), limit_bytes);
   TRY(file.load());  // where to go on
   return file;

@@ -19,6 +19,9 @@ class StateFile {
   /// `path`.0 and `path`.1, made (0600) if they are not there.
   static Result<StateFile> open(const std::string& path, size_t limit_bytes);
 
+  /// Slots that somebody else has opened, for reading and writing.
+  static Result<StateFile> adopt(std::array<Fd, 2> slots, size_t limit_bytes);
+
   /// What was last stored whole, also if the machine went down during a later store(); empty: never
   /// anything.
   [[nodiscard]] Result<std::string> load();
