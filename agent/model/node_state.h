@@ -25,17 +25,17 @@ struct TailnetPeer {
   std::vector<Prefix> allowed_ips;  // sorted
   std::optional<Endpoint> endpoint;
   uint16_t keepalive_s = 0;
-  /// Its own address in 127.0.0.0/8: at it and the relay socket's port it is found by a relay.
-  std::optional<IpAddress> parking = {};
-  /// A handshake of its that crosses ours is dropped. Not between two gateways of our kind, but at
-  /// the one with the lower key: with both, none would ever arrive.
-  bool yields = true;
   bool jailed = false;          // no rule lets it in; it may be reached
   bool wireguard_only = false;  // neither disco nor DERP: `endpoint` is all there is
   /// What we are called towards this peer, instead of our own addresses: source and destination
   /// are to be translated.
   std::optional<IpAddress> masquerade_v4 = {};
   std::optional<IpAddress> masquerade_v6 = {};
+  /// Its own address in 127.0.0.0/8: at it and the relay socket's port it is found by a relay.
+  std::optional<IpAddress> parking = {};
+  /// A handshake of its that crosses ours is dropped. Not between two gateways of our kind, but at
+  /// the one with the lower key: with both, none would ever arrive.
+  bool yields = true;
   friend bool operator==(const TailnetPeer&, const TailnetPeer&) = default;
 };
 

@@ -96,6 +96,21 @@ TEST(agent_channel, reads_back_what_it_wrote) {
   EXPECT_TRUE(back == records);
 }
 
+TEST(agent_channel, reads_back_the_steps_of_a_path) {
+  const Endpoint v4{IpAddress::v4(0xc0000201), 41641};
+  const Endpoint v6{IpAddress::parse("2001:db8::1").value(), 1};
+  const std::vector<NodeRecord> records{
+      MovePeer{{key(1),
+                {SetPin{{v6, IpAddress::parse("2001:db8::2").value(), 7}}, ClearPin{},
+                 SetReverse{v4}, ClearReverse{v6}, PointAt{}, PointAt{v4, true}}}},
+      MovePeer{{key(2), {}}}, Observe{key(3)}};
+  const auto messages = write_node_messages(records).value();
+  ASSERT_EQ(messages.size(), 1U);
+  EXPECT_TRUE(parse_node_message(messages[0]).value() == records);
+  EXPECT_FALSE(write_node_messages(std::array{NodeRecord{
+      MovePeer{{key(1), std::vector<KernelStep>(kMaxPathSteps + 1, KernelStep{ClearPin{}})}}}}));
+}
+
 TEST(agent_channel, reads_back_what_the_agent_wrote) {
   std::vector<AgentRecord> records{Hello{kVersion, WallTime{std::chrono::years{55}}}};
   for (uint8_t n = 1; n < 250; ++n) records.push_back(Name{key(n), "vpn-1.example.net", n});
@@ -106,6 +121,22 @@ TEST(agent_channel, reads_back_what_the_agent_wrote) {
         RefusedObject{n, {ObjectId{ObjectKind::kPeer, key(n), {}, 0}, static_cast<Refusal>(n)}});
     records.push_back(Withdrawn{ObjectId{ObjectKind::kRule, {}, {}, n}});
   }
+  Join join{.url = "https://control.example.org",
+            .auth_key = "tskey-auth-x",
+            .hostname = "gate",
+            .ca_file = "/etc/ca.pem",
+            .max_netmap_age_s = 86400,
+            .wg_port = 51820,
+            .relay_port = 51821,
+            .prefs = {}};
+  join.prefs.advertise_routes = {Prefix::parse("10.0.0.0/16").value(),
+                                 Prefix::parse("::/0").value()};
+  join.prefs.snat = {{Prefix::parse("10.0.0.0/16").value(), false}};
+  join.prefs.accept_routes = true;
+  join.prefs.exit_node = "nABC";
+  records.insert(records.end(),
+                 {join, LocalAddresses{{Prefix::parse("192.0.2.1/24").value()}, false},
+                  Observed{key(1), Instant{Duration{5}}, {}, 77}, Serve{}});
   std::vector<AgentRecord> back;
   const auto messages = write_agent_messages(records).value();
   for (const Bytes& message : messages) {
