@@ -33,7 +33,7 @@ void Connection::connect_to(std::vector<IpAddress> addresses) {
 
 void Connection::try_next() {
   if (addresses_.empty()) {
-    return close(failures_);
+    return close(std::exchange(failures_, {}));  // not ours while the owner lets go of us
   }
   const IpAddress address = addresses_.back();
   addresses_.pop_back();

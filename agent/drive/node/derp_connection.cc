@@ -49,7 +49,7 @@ DerpConnection::DerpConnection(io::Loop& loop, const io::TlsContext& tls, const 
       ideal_node_(std::move(ideal_node)),
       on_(std::move(hooks)),
       self_(std::make_shared<DerpConnection*>(this)),
-      failing_(loop, [this] { close(refused_); }) {
+      failing_(loop, [this] { close(std::string(refused_)); }) {
   auto target = derp_target(node_);
   if (!target) {
     refused_ = target.error().text();
@@ -183,8 +183,7 @@ void DerpConnection::deliver(const derp::Frame& frame) {
 void DerpConnection::close(const std::string& why) {
   state_ = State::kClosed;
   const auto on_closed = std::exchange(on_.on_closed, {});
-  const std::string reason = why;  // may be ours
-  on_closed(reason);
+  on_closed(why);
 }
 
 bool DerpConnection::has_room(size_t more, size_t limit) const {

@@ -27,7 +27,7 @@ struct DerpConnectionHooks {
   io::Callback<void()> on_connected = {};
   /// Views borrow: valid during the call.
   io::Callback<void(const derp::Message& message)> on_message = {};
-  /// Once, also if it was never connected. Never empty.
+  /// Once, also if it was never connected. Never empty; not the connection's, so that it may go.
   io::Callback<void(const std::string& why)> on_closed = {};
 };
 

@@ -105,7 +105,7 @@ TEST_F(relay_socket, equal_packets_leave_as_one_and_arrive_as_many) {
   EXPECT_EQ(relay_->counters().groups, 1U);
 }
 
-TEST_F(relay_socket, a_burst_is_paced_and_what_does_not_fit_is_dropped) {
+TEST_F(relay_socket, a_burst_is_paced) {
   const Instant begin = io::boot_now();
   constexpr size_t kMany = 3000;
   for (size_t i = 0; i < kMany; ++i) inject(kFirst, "packet");
@@ -119,8 +119,10 @@ TEST_F(relay_socket, a_burst_is_paced_and_what_does_not_fit_is_dropped) {
     return counters.injected + counters.dropped == kMany;
   }));
   const auto all = std::chrono::duration<double, std::milli>(io::boot_now() - begin).count();
-  EXPECT_GE(relay_->counters().dropped, kMany - kInjectBurst - InjectGroups::kQueuePackets -
-                                            static_cast<size_t>(elapsed * double{kInjectPerMs}));
+  // What did not fit while it was all given to us is gone; what fitted left in time.
+  EXPECT_LE(
+      static_cast<double>(relay_->counters().injected),
+      double{kInjectBurst} + double{InjectGroups::kQueuePackets} + elapsed * double{kInjectPerMs});
   EXPECT_LE(static_cast<double>(relay_->counters().injected),
             double{kInjectBurst} + all * double{kInjectPerMs});
 }
