@@ -150,7 +150,10 @@ Result<void, AgentEnd> Agent::serve() {
   if (!control) return give_up(control.error());
   auto server = ControlServer::create(
       loop_, std::move(*control),
-      [this](const std::string& verb, const Json& args) { return answer(verb, args); });
+      [this](const std::string& verb, const Json& args) { return answer(verb, args); },
+      [this](const std::string& verb, const Json& args, const TakeConnection& take) {
+        return hand_over(verb, args, take);
+      });
   if (!server) return give_up(server.error());
   control_ = std::move(*server);
   if (const auto metrics = serve_metrics(); !metrics) return give_up(metrics.error());

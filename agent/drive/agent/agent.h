@@ -112,6 +112,7 @@ class Agent {
 
   // What is asked.
   ControlAnswer answer(const std::string& verb, const Json& args);
+  bool hand_over(const std::string& verb, const Json& args, const TakeConnection& take);
   ControlAnswer answer_with(const std::function<ControlAnswer(const AgentView&)>& make,
                             bool with_device);
   ControlAnswer answer_peer_offer(const Json& args);

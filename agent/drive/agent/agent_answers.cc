@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What a running agent is asked.
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
+#include "agent/base/log.h"
 #include "agent/drive/agent/agent.h"
 #include "agent/io/clock.h"
 #include "agent/options/load.h"
@@ -36,6 +40,22 @@ constexpr std::array<Question, 6> kQuestions{{
     {"explain", false, false, answer_explain},
     {"flows", false, false, answer_flows},
 }};
+
+// With a tailnet joined.
+constexpr std::array<std::string_view, 8> kNodeVerbs{"status", "peers", "ip",     "whois",
+                                                     "ping",   "login", "logout", "netcheck"};
+
+Result<Fd> memory_file(std::string_view content) {
+  Fd file(::memfd_create("sallyport-request", MFD_CLOEXEC));
+  if (!file.valid()) return fail(errno, "memfd_create");
+  while (!content.empty()) {
+    const ssize_t count = ::write(file.raw(), content.data(), content.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno, "write");
+    content.remove_prefix(static_cast<size_t>(count));
+  }
+  return file;
+}
 
 ControlRefusal is_down() {
   return {ExitCode::kFailed, {{}, "the gateway is down", "sallyport reload"}, {}};
@@ -135,6 +155,37 @@ ControlAnswer Agent::answer(const std::string& verb, const Json& args) {
   if (verb == "peer-offer") return answer_peer_offer(args);
   return Fail{ControlRefusal{
       ExitCode::kUsage, {{}, "\"" + verb + "\" is no verb of this agent", "sallyport --help"}, {}}};
+}
+
+// What only the netmap knows, the node tells: no name of a stranger's passes through here.
+bool Agent::hand_over(const std::string& verb, const Json& args, const TakeConnection& take) {
+  if (!config_.join || !node_ || !data_plane_ || node_timer_.armed()) return false;
+  if (std::ranges::find(kNodeVerbs, verb) == kNodeVerbs.end()) return false;
+  Json request{{"verb", verb}, {"args", args}};
+  const auto question = std::ranges::find(kQuestions, verb, &Question::verb);
+  if (question != kQuestions.end()) {
+    auto ours = answer_with(
+        [&](const AgentView& view) -> ControlAnswer {
+          Json out = TRY(question->make(view, args));
+          out["tailnet"] = tailnet_counters(view, node_state_);
+          return out;
+        },
+        question->device);
+    if (!ours) return false;
+    request["agent"] = *std::move(ours);
+  }
+  auto file = memory_file(request.dump(-1, ' ', false, Json::error_handler_t::replace));
+  if (!file) {
+    log_warning("request_not_handed_over verb={} why=\"{}\"", verb, file.error().text());
+    return false;
+  }
+  auto connection = take();
+  if (!connection) return true;  // it is gone
+  std::vector<Fd> fds;
+  fds.push_back(*std::move(connection));
+  fds.push_back(*std::move(file));
+  node_->tell(channel::Serve{}, std::move(fds));
+  return true;
 }
 
 ControlAnswer Agent::answer_doctor_fixing(bool fix) {

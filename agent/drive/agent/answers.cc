@@ -160,6 +160,25 @@ std::string time_text(WallTime time) {
                      (ms - s).count());
 }
 
+Json tailnet_counters(const AgentView& view, const NodeState& node) {
+  const int64_t now_s =
+      std::chrono::duration_cast<std::chrono::seconds>(view.wall.time_since_epoch()).count();
+  Json out = Json::object();
+  if (!view.device) return out;
+  for (const auto& [key, peer] : node.peers) {
+    const auto counts = view.device->stats.find(key);
+    if (counts == view.device->stats.end()) continue;
+    const WgPeerStats& stats = counts->second;
+    const bool ever = stats.last_handshake_unix_s > 0;
+    out[key.text()] = {
+        {"rx_bytes", stats.rx_bytes},
+        {"tx_bytes", stats.tx_bytes},
+        {"last_handshake_s",
+         ever ? Json(std::max<int64_t>(0, now_s - stats.last_handshake_unix_s)) : Json()}};
+  }
+  return out;
+}
+
 Json answer_peers(const AgentView& view) {
   Json peers = Json::array();
   for (const PeerConfig& peer : view.config.peers) peers.push_back(peer_json(view, peer));

@@ -35,6 +35,8 @@ struct AgentView {
 };
 
 Json answer_status(const AgentView& view);
+/// What the kernel counted of the tailnet's peers, by key; for the node, which knows their names.
+Json tailnet_counters(const AgentView& view, const NodeState& node);
 Json answer_peers(const AgentView& view);
 Json answer_rules(const AgentView& view);
 ControlAnswer answer_explain(const AgentView& view, const Json& args);

@@ -73,14 +73,15 @@ struct ControlServer::Client {
   }
 };
 
-ControlServer::ControlServer(io::Loop& loop, Handler handler)
-    : loop_(loop), handler_(std::move(handler)) {}
+ControlServer::ControlServer(io::Loop& loop, Handler handler, Handover handover)
+    : loop_(loop), handler_(std::move(handler)), handover_(std::move(handover)) {}
 
 ControlServer::~ControlServer() = default;
 
 Result<std::unique_ptr<ControlServer>> ControlServer::create(io::Loop& loop, Fd listener,
-                                                             Handler handler) {
-  std::unique_ptr<ControlServer> server(new ControlServer(loop, std::move(handler)));
+                                                             Handler handler, Handover handover) {
+  std::unique_ptr<ControlServer> server(
+      new ControlServer(loop, std::move(handler), std::move(handover)));
   server->listener_ =
       TRY(io::Listener::adopt(loop, std::move(listener), [self = server.get()](Fd connection) {
         self->accept(std::move(connection));
@@ -124,25 +125,28 @@ void ControlServer::on_data(Client& client, ByteView bytes) {
   const size_t end = client.request.find('\n');
   if (end == std::string::npos && client.request.size() <= kLongestRequest) return;
   client.carried_out = true;
-  carry_out(client, client.request.substr(0, end));
+  if (!carry_out(client, client.request.substr(0, end))) return drop(client);
   if (!client.follows) client.stream.shutdown();
 }
 
-void ControlServer::carry_out(Client& client, const std::string& line) {
+bool ControlServer::carry_out(Client& client, const std::string& line) {
   const Json request = Json::parse(line, nullptr, false);
   if (!request.is_object() || !request.contains("verb") || !request["verb"].is_string()) {
     client.write(error_json(bad_request("the request is not a JSON object with a verb")));
-    return;
+    return true;
   }
   const std::string verb = request["verb"];
   if (verb == "drops-follow") {
     client.follows = true;
-    return;
+    return true;
   }
-  const ControlAnswer answer = answer_to(verb, request.value("args", Json::object()));
+  const Json args = request.value("args", Json::object());
+  const TakeConnection take = [&client] { return client.stream.detach(); };
+  if (handover_ && args.is_object() && handover_(verb, args, take)) return false;
+  const ControlAnswer answer = answer_to(verb, args);
   if (!answer) {
     client.write(error_json(answer.error()));
-    return;
+    return true;
   }
   Json whole{{"v", 1}};
   whole.update(*answer);
@@ -150,6 +154,7 @@ void ControlServer::carry_out(Client& client, const std::string& line) {
     client.write(
         error_json({ExitCode::kFailed, {{}, "the answer is too large", "ask for less"}, {}}));
   }
+  return true;
 }
 
 // A handler takes a member for what it should be; the library throws if it is not.

@@ -33,6 +33,9 @@ ControlRefusal refusal_of(ExitCode code, std::vector<InputError> errors);
 /// `v` is put in front by the server.
 using ControlAnswer = Result<Json, ControlRefusal>;
 
+/// The connection of the request that is being carried out.
+using TakeConnection = std::function<Result<Fd>()>;
+
 class ControlServer {
  public:
   /// Beyond these a client is told so, and heard no further.
@@ -40,10 +43,13 @@ class ControlServer {
   static constexpr size_t kLongestRequest = 65536;
 
   using Handler = std::function<ControlAnswer(const std::string& verb, const Json& args)>;
+  /// Is the answer the node's to give? Takes the connection if so, else leaves it.
+  using Handover =
+      std::function<bool(const std::string& verb, const Json& args, const TakeConnection& take)>;
 
   /// `listener`: a listening unix socket from io::listen_unix(), or one kept over a restart.
-  static Result<std::unique_ptr<ControlServer>> create(io::Loop& loop, Fd listener,
-                                                       Handler handler);
+  static Result<std::unique_ptr<ControlServer>> create(io::Loop& loop, Fd listener, Handler handler,
+                                                       Handover handover = {});
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
   ~ControlServer();
@@ -54,15 +60,17 @@ class ControlServer {
 
  private:
   struct Client;
-  ControlServer(io::Loop& loop, Handler handler);
+  ControlServer(io::Loop& loop, Handler handler, Handover handover);
   void accept(Fd connection);
   void on_data(Client& client, ByteView bytes);
-  void carry_out(Client& client, const std::string& line);
+  /// False: the connection is another process's now.
+  bool carry_out(Client& client, const std::string& line);
   [[nodiscard]] ControlAnswer answer_to(const std::string& verb, const Json& args) const;
   void drop(Client& client);
 
   io::Loop& loop_;
   Handler handler_;
+  Handover handover_;
   io::Listener listener_;
   std::list<std::unique_ptr<Client>> clients_;
 };

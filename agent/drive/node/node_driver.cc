@@ -38,7 +38,10 @@ Result<std::unique_ptr<NodeDriver>> NodeDriver::start(io::Loop& loop, Fd agent, 
              },
          .observe = [self](const PublicKey& peer) { self->say(channel::Observe{peer}); }}));
   }
-  if (driver->tailnet_) driver->tailnet_->start();
+  if (driver->tailnet_) {
+    driver->answers_ = std::make_unique<TailnetAnswers>(loop, *driver->tailnet_);
+    driver->tailnet_->start();
+  }
   return driver;
 }
 
@@ -51,13 +54,17 @@ void NodeDriver::on_message(ByteView message, std::vector<Fd> fds) {
   }
 }
 
-void NodeDriver::tell_tailnet(const channel::AgentRecord& record, std::vector<Fd>&) {
+void NodeDriver::tell_tailnet(const channel::AgentRecord& record, std::vector<Fd>& fds) {
   if (const auto* join = std::get_if<channel::Join>(&record)) tailnet_->on_orders(*join);
   if (const auto* local = std::get_if<channel::LocalAddresses>(&record))
     tailnet_->on_local_addresses(*local);
   if (std::holds_alternative<channel::NetworkChanged>(record)) tailnet_->on_network_changed();
   if (const auto* observed = std::get_if<channel::Observed>(&record))
     tailnet_->on_observed(*observed);
+  if (std::holds_alternative<channel::Serve>(record) && fds.size() == 2) {
+    answers_->serve(std::move(fds[0]), fds[1]);
+    fds.clear();
+  }
 }
 
 void NodeDriver::say(const channel::NodeRecord& record) { act(Send{{record}}); }

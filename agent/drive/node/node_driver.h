@@ -9,6 +9,7 @@
 #include "agent/drive/node/opening.h"
 #include "agent/drive/node/resolver.h"
 #include "agent/drive/node/tailnet.h"
+#include "agent/drive/node/tailnet_answers.h"
 #include "agent/io/loop.h"
 #include "agent/io/seqpacket.h"
 #include "agent/io/timer.h"
@@ -47,6 +48,7 @@ class NodeDriver {
   io::Timer wake_;
   std::unique_ptr<Resolver> resolver_;
   std::unique_ptr<Tailnet> tailnet_;
+  std::unique_ptr<TailnetAnswers> answers_;
   bool failed_ = false;
 };
 

@@ -209,7 +209,7 @@ TEST(agent_channel, refuses) {
        ChannelError::kBadValue},
       {"a prefix twice", "02 0036 02" + k + "00 0000 0000 0000 0002 04 08 0a000000 04 08 0a000000",
        ChannelError::kBadValue},
-      {"unknown flags", "02 002a 02" + k + "20 0000 0000 0000 0000", ChannelError::kBadValue},
+      {"unknown flags", "02 002a 02" + k + "80 0000 0000 0000 0000", ChannelError::kBadValue},
       {"an escape sequence in a name", "02 002c 02" + k + "00 0000 0002 1b5b 0000 0000",
        ChannelError::kBadValue},
       {"more prefixes than may be", "02 002a 02" + k + "00 0000 0000 0000 ffff",

@@ -68,13 +68,17 @@ TEST(node_object, a_peer_that_needs_translation) {
   peer.endpoint = Endpoint::parse("192.0.2.1:51820");
   EXPECT_EQ(back(peer), NodeObject{peer});
 
+  peer.parking = IpAddress::parse("127.1.2.3");
+  peer.yields = false;
+  EXPECT_EQ(back(peer), NodeObject{peer});
+
   // An address of the other family would be read as something else.
   ByteWriter out;
   peer.masquerade_v4 = IpAddress::parse("fd00::1");
   EXPECT_FALSE(write_object(out, peer));
 
   Bytes bad(1 + 32 + 1, 0x02);
-  bad.back() = 0x20;  // a flag that is none
+  bad.back() = 0x80;  // a flag that is none
   ByteReader in(bad);
   EXPECT_EQ(parse_object(in).error(), ChannelError::kBadValue);
 }
