@@ -5,10 +5,38 @@ namespace sallyport::sim {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+PrivateKey private_of(uint8_t name, uint8_t use) {
+  std::array<uint8_t, 32> raw{};
+  raw.fill(name);
+  raw[1] = use;
+  return clamped(raw);
+}
+
+}  // namespace
+
+PrivateKey node_private(uint8_t name) { return private_of(name, 1); }
+PrivateKey disco_private(uint8_t name) { return private_of(name, 2); }
+
+// Thousands of runs use the same few.
+NodeKey node_public(uint8_t name) {
+  static std::map<uint8_t, NodeKey> made;
+  const auto [entry, is_new] = made.try_emplace(name);
+  if (is_new) entry->second = node_private(name).public_key();
+  return entry->second;
+}
+DiscoKey disco_public(uint8_t name) {
+  static std::map<uint8_t, DiscoKey> made;
+  const auto [entry, is_new] = made.try_emplace(name);
+  if (is_new) entry->second.bytes = disco_private(name).public_key().bytes;
+  return entry->second;
+}
+
 End::End(Net& in, Host& at, uint8_t name, uint16_t home_region)
     : net(in), host(at), home(home_region), random_(in), own_(random_) {
-  key_.bytes[0] = name;
-  disco_.bytes[0] = name;
+  key_ = node_public(name);
+  disco_ = disco_public(name);
   host.on_datagram = [this](const Datagram& datagram) {
     if (const auto* stun = std::get_if<StunResponse>(&datagram.payload)) {
       act(own_.on_stun({{stun->seen}, false}, net.clock.now()));

@@ -27,6 +27,12 @@ class NetRandom final : public RandomSource {
   Net& net_;
 };
 
+/// Keys that are real ones, so that boxes can be sealed with them. By the name of an end.
+PrivateKey node_private(uint8_t name);
+PrivateKey disco_private(uint8_t name);
+NodeKey node_public(uint8_t name);
+DiscoKey disco_public(uint8_t name);
+
 class End {
  public:
   End(Net& net, Host& host, uint8_t name, uint16_t home);
@@ -42,7 +48,7 @@ class End {
   [[nodiscard]] virtual std::optional<Endpoint> direct() const = 0;
   virtual void on_network_changed() = 0;
 
-  void start();
+  virtual void start();
   /// Sends a packet every so often, for so long.
   void talk(Duration every, Duration length);
   [[nodiscard]] PathPeer as_peer() const;
@@ -71,9 +77,9 @@ class End {
   DiscoKey disco_;
   OwnEndpoints own_;
   std::optional<PathPeer> other_;
+  std::vector<Endpoint> announced_;
 
  private:
-  std::vector<Endpoint> announced_;
   std::set<uint64_t> window_;
   uint64_t number_ = 0;
   uint16_t call_region_ = 0;

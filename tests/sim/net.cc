@@ -75,7 +75,9 @@ Host& Net::add_host(const NodeKey& key, const IpAddress& local, const IpAddress&
 
 void Net::route(const Datagram& datagram, const Link& sender) {
   if (datagram.to == stun_) {
-    const Datagram answer{stun_, datagram.from, StunResponse{datagram.from}};
+    const auto* const request = std::get_if<StunRequest>(&datagram.payload);
+    if (request == nullptr) return;
+    const Datagram answer{stun_, datagram.from, StunResponse{datagram.from, request->tx}};
     clock.after(sender.delay, [this, answer] { route(answer, {}); });
     return;
   }
@@ -104,6 +106,13 @@ void Net::deliver(Host& host, Datagram datagram) {
   if (datagram.to != host.local_) return;
   note(datagram.payload.index() + 16 * uint64_t{datagram.from.port});
   if (host.on_datagram) host.on_datagram(datagram);
+}
+
+void Net::set_derp(uint16_t region, bool up) {
+  derp_down_[region] = !up;
+  for (const auto& host : hosts_) {
+    if (!up && host->on_derp_down) host->on_derp_down(region);
+  }
 }
 
 void Net::relay(Host& from, uint16_t region, const NodeKey& to, Payload payload) {

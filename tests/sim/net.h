@@ -53,9 +53,12 @@ struct DiscoCall {
   DiscoKey from;
   std::vector<Endpoint> endpoints;
 };
-struct StunRequest {};
+struct StunRequest {
+  disco::TxId tx{};
+};
 struct StunResponse {
   Endpoint seen;
+  disco::TxId tx{};
 };
 using Payload =
     std::variant<WireguardPacket, DiscoPing, DiscoPong, DiscoCall, StunRequest, StunResponse>;
@@ -96,6 +99,8 @@ class Host {
   std::function<void(const Datagram&)> on_datagram;
   /// From whom, through which region.
   std::function<void(const NodeKey&, uint16_t, const Payload&)> on_derp;
+  /// A region went down, and with it every connection.
+  std::function<void(uint16_t)> on_derp_down;
 
   [[nodiscard]] Endpoint local() const { return local_; }
   void send(const Endpoint& to, Payload payload);
@@ -142,7 +147,11 @@ class Net {
   [[nodiscard]] Endpoint stun_server() const { return stun_; }
   uint64_t random() { return random_(); }
   /// A region that is down takes nothing and gives nothing.
-  void set_derp(uint16_t region, bool up) { derp_down_[region] = !up; }
+  void set_derp(uint16_t region, bool up);
+  [[nodiscard]] bool is_derp_up(uint16_t region) const {
+    const auto down = derp_down_.find(region);
+    return down == derp_down_.end() || !down->second;
+  }
 
   /// Of all that was delivered, in order: two runs of one seed have the same.
   [[nodiscard]] uint64_t trace() const { return trace_; }

@@ -4,98 +4,16 @@
 // exactly: SALLYPORT_SIM_SEED=N.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <memory>
-
-#include "tests/sim/end.h"
+#include "tests/sim/pair.h"
 
 namespace sallyport::sim {
 namespace {
 
-using namespace std::chrono_literals;
-
-constexpr uint16_t kRegion = 900;
-/// Fewer where a run is long.
-constexpr uint64_t kSeeds = 200;
-
-struct Scene {
-  NatKind left_nat = NatKind::kNone;
-  NatKind right_nat = NatKind::kNone;
-  bool stock = false;  // the right end
-  unsigned loss_percent = 0;
-};
-
-/// Ours on the left; both know each other, and nothing has been sent.
-class Pair {
- public:
-  Pair(const Scene& scene, uint64_t seed) : net(seed) {
-    const auto delay = [&] {
-      return Duration(5ms) + std::chrono::microseconds(net.random() % 20000);
-    };
-    Host& a = net.add_host(key(1), ip("10.0.0.1"), ip("198.51.100.1"), 20001, scene.left_nat,
-                           {delay(), scene.loss_percent});
-    Host& b = net.add_host(key(2), ip("10.0.1.2"), ip("203.0.113.2"), 41641, scene.right_nat,
-                           {delay(), scene.loss_percent});
-    left = std::make_unique<OurEnd>(net, a, 1, kRegion);
-    if (scene.stock) {
-      right = std::make_unique<StockEnd>(net, b, 2, kRegion);
-    } else {
-      right = std::make_unique<OurEnd>(net, b, 2, kRegion);
-    }
-    control(*left, *right);
-    control(*right, *left);
-    left->start();
-    right->start();
-    net.clock.run(1s);
-  }
-  static NodeKey key(uint8_t name) {
-    NodeKey out;
-    out.bytes[0] = name;
-    return out;
-  }
-  static IpAddress ip(const char* text) { return *IpAddress::parse(text); }
-
-  void talk(Duration every, Duration length) {
-    left->talk(every, length);
-    // Not in step with the other.
-    net.clock.after(every / 3, [this, every, length] { right->talk(every, length); });
-  }
-  [[nodiscard]] bool both_direct() const { return left->direct() && right->direct(); }
-  /// Does what each sent in the last `length` reach the other? The share that did, in per cent.
-  static uint64_t share(const End& from, const End& to, uint64_t sent_before, Instant since) {
-    const uint64_t sent = from.sent - sent_before;
-    const auto came = static_cast<uint64_t>(
-        std::ranges::count_if(to.received, [&](Instant when) { return when >= since; }));
-    return sent == 0 ? 0 : came * 100 / sent;
-  }
-
-  Net net;
-  std::unique_ptr<OurEnd> left;
-  std::unique_ptr<End> right;
-
- private:
-  void control(End& of, End& to) {
-    to.know(of.as_peer());
-    of.on_endpoints = [this, &of, &to] {
-      net.clock.after(20ms, [&of, &to] { to.know(of.as_peer()); });
-    };
-  }
-};
-
-void each_seed(const std::function<void(uint64_t)>& run, uint64_t seeds = kSeeds) {
-  if (const char* one = std::getenv("SALLYPORT_SIM_SEED"))  // NOLINT(concurrency-mt-unsafe)
-    return run(std::strtoull(one, nullptr, 10));
-  for (uint64_t seed = 1; seed <= seeds; ++seed) {
-    run(seed);
-    if (testing::Test::HasFailure()) {
-      ADD_FAILURE() << "SALLYPORT_SIM_SEED=" << seed;
-      return;
-    }
-  }
-}
+/// Boxes and logins are sealed and opened there.
+uint64_t seeds_of(const Scene& scene) { return scene.whole ? kWholeSeeds : kSeeds; }
 
 void becomes_direct(const Scene& scene, Duration within) {
-  each_seed([&](uint64_t seed) {
+  const auto run = [&](uint64_t seed) {
     Pair pair(scene, seed);
     pair.talk(100ms, 10s);
     pair.net.clock.run(within);
@@ -104,7 +22,8 @@ void becomes_direct(const Scene& scene, Duration within) {
     pair.net.clock.run(11s - within);
     EXPECT_EQ(pair.left->received.size(), pair.right->sent) << "nothing is lost on the way";
     EXPECT_EQ(pair.right->received.size(), pair.left->sent);
-  });
+  };
+  each_seed(run, seeds_of(scene));
 }
 
 constexpr auto kEasy = NatKind::kPortRestricted;
@@ -120,7 +39,7 @@ TEST(paths, none_hard_stock) { becomes_direct({NatKind::kNone, kHard, true}, 7s)
 TEST(paths, full_cone_hard) { becomes_direct({NatKind::kEndpointIndependent, kHard}, 1s); }
 
 void stays_relayed(const Scene& scene, const std::function<void(Pair&)>& before) {
-  each_seed([&](uint64_t seed) {
+  const auto run = [&](uint64_t seed) {
     Pair pair(scene, seed);
     before(pair);
     pair.talk(200ms, 30s);
@@ -128,7 +47,8 @@ void stays_relayed(const Scene& scene, const std::function<void(Pair&)>& before)
     EXPECT_FALSE(pair.left->direct());
     EXPECT_EQ(pair.left->received.size(), pair.right->sent);
     EXPECT_EQ(pair.right->received.size(), pair.left->sent);
-  });
+  };
+  each_seed(run, seeds_of(scene));
 }
 
 TEST(paths, hard_hard) {
@@ -141,9 +61,28 @@ TEST(paths, udp_blocked) {
   stays_relayed({.stock = true}, [](Pair& pair) { pair.left->host.udp_blocked = true; });
 }
 
+constexpr Scene whole(NatKind left, NatKind right, bool stock) {
+  return {.left_nat = left, .right_nat = right, .stock = stock, .whole = true};
+}
+TEST(whole_paths, no_nat) { becomes_direct(whole(NatKind::kNone, NatKind::kNone, false), 1s); }
+TEST(whole_paths, no_nat_stock) { becomes_direct(whole(NatKind::kNone, NatKind::kNone, true), 1s); }
+TEST(whole_paths, easy_easy) { becomes_direct(whole(kEasy, kEasy, false), 1s); }
+TEST(whole_paths, easy_easy_stock) { becomes_direct(whole(kEasy, kEasy, true), 1s); }
+TEST(whole_paths, none_hard) { becomes_direct(whole(NatKind::kNone, kHard, false), 1s); }
+TEST(whole_paths, hard_hard) {
+  stays_relayed(whole(kHard, kHard, false), [](Pair&) {});
+}
+TEST(whole_paths, hard_hard_stock) {
+  stays_relayed(whole(kHard, kHard, true), [](Pair&) {});
+}
+TEST(whole_paths, udp_blocked) {
+  stays_relayed(whole(kEasy, NatKind::kNone, true),
+                [](Pair& pair) { pair.left->host.udp_blocked = true; });
+}
+
 /// Direct, with traffic; then the fault; from 8 s after it on, everything arrives again.
 void recovers(const Scene& scene, const std::function<void(Pair&)>& fault) {
-  each_seed([&](uint64_t seed) {
+  const auto run = [&](uint64_t seed) {
     Pair pair(scene, seed);
     pair.talk(100ms, 30s);
     pair.net.clock.run(Duration(2s) + std::chrono::milliseconds(pair.net.random() % 3000));
@@ -156,7 +95,8 @@ void recovers(const Scene& scene, const std::function<void(Pair&)>& fault) {
     pair.net.clock.run(10s);
     EXPECT_GE(Pair::share(*pair.left, *pair.right, left, since), 99u) << "ours to the other";
     EXPECT_GE(Pair::share(*pair.right, *pair.left, right, since), 99u) << "the other to ours";
-  });
+  };
+  each_seed(run, seeds_of(scene));
 }
 
 struct Fault {
@@ -207,6 +147,23 @@ INSTANTIATE_TEST_SUITE_P(
                     Fault{"derp_killed_relayed", {kEasy, kEasy}, derp_restarts}),
     [](const auto& info) { return std::string(info.param.name); });
 
+INSTANTIATE_TEST_SUITE_P(
+    whole_paths, faults,
+    testing::Values(Fault{"rebind", whole(kEasy, kEasy, false), left_rebind},
+                    Fault{"rebind_stock", whole(kEasy, kEasy, true), left_rebind},
+                    Fault{"peer_rebind_stock", whole(kEasy, kEasy, true), right_rebind},
+                    Fault{"wan_change", whole(kEasy, kEasy, false), left_moves},
+                    Fault{"wan_change_stock", whole(kEasy, kEasy, true), left_moves},
+                    Fault{"peer_wan_change_stock", whole(kEasy, kEasy, true), right_moves},
+                    Fault{"one_way_out", whole(kEasy, kEasy, false), left_out},
+                    Fault{"one_way_out_stock", whole(kEasy, kEasy, true), left_out},
+                    Fault{"one_way_in_stock", whole(kEasy, kEasy, true), left_in},
+                    Fault{"disco_cut_stock", whole(NatKind::kNone, NatKind::kNone, true),
+                          left_disco},
+                    Fault{"udp_cut_stock", whole(NatKind::kNone, NatKind::kNone, true), left_udp},
+                    Fault{"derp_killed", whole(kEasy, kEasy, false), derp_restarts}),
+    [](const auto& info) { return std::string(info.param.name); });
+
 TEST(paths, one_seed_replays_exactly) {
   const auto run = [](uint64_t seed) {
     Pair pair({kEasy, kHard, true, 5}, seed);
@@ -255,11 +212,12 @@ TEST(paths, lossy_links_do_not_make_it_flap) {
 TEST(paths, a_path_that_only_disco_gets_through_is_left) {
   each_seed([&](uint64_t seed) {
     Pair pair({.stock = true}, seed);
-    pair.left->input_drops_wireguard = true;
+    auto& ours = dynamic_cast<OurEnd&>(*pair.left);
+    ours.input_drops_wireguard = true;
     pair.talk(100ms, 15s);
     pair.net.clock.run(15s);
     EXPECT_FALSE(pair.left->direct());
-    EXPECT_EQ(pair.left->disco_only, 1u);
+    EXPECT_EQ(ours.disco_only, 1u);
   });
 }
 
