@@ -78,8 +78,8 @@ class Tailnet {
   channel::Join orders_;
   Files files_;
   TailnetHooks hooks_;
-  NetmapPlanner planner_;
   PlanFacts facts_;
+  NetmapPlanner planner_;
   control::NodeInfo info_;
   NodeKey own_key_;
   std::map<NodeId, NodeKey> kin_;  // peers of our kind
