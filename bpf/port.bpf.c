@@ -109,34 +109,4 @@ int port_in(struct __sk_buff *skb)
 	return drop(skb, &p, &j);
 }
 
-SEC("tc")
-int port_out(struct __sk_buff *skb)
-{
-	const struct sp_path_settings *s = path_settings();
-	if (!s || !s->own_mark || (skb->mark & s->own_mark_mask) != s->own_mark)
-		return NEXT;
-	const bool v6 = skb->protocol == bpf_htons(ETH_P_IPV6);
-	if (v6 || skb->protocol == bpf_htons(ETH_P_IP))
-		leave(skb, s, v6);
-	return NEXT;
-}
-
-SEC("tc")
-int loopback_out(struct __sk_buff *skb)
-{
-	struct relayed r;
-	if (skb->protocol != bpf_htons(ETH_P_IP))
-		return NEXT;
-	const struct sp_pin *pin = find_pin(skb, &r);
-	if (!pin)
-		return NEXT;
-	if (!look_direct(skb, &r, pin)) {
-		count_path(skb, SP_PATH_UNREADABLE);
-		return TC_ACT_SHOT; /* half changed */
-	}
-	skb->mark = lookalike_mark;
-	count_path(skb, SP_PATH_PINNED);
-	return (int)ENTERS(pin->ifindex);
-}
-
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "bpf/acl.skel.h"
+#include "bpf/path.skel.h"
 #include "bpf/port.skel.h"
 
 namespace sallyport {
@@ -128,6 +129,17 @@ Result<void> pin_maps(const bpf_object* object, const std::string& dir) {
   return {};
 }
 
+Result<void> share_maps(const bpf_object* object, const bpf_object* owner) {
+  for (bpf_map* map : shared_maps(object)) {
+    const int shared = bpf_object__find_map_fd_by_name(owner, bpf_map__name(map));
+    const int fault = shared < 0 ? shared : bpf_map__reuse_fd(map, shared);
+    if (fault != 0) {
+      return libbpf_fault(-fault, fmt::format("sharing the map {}", bpf_map__name(map)));
+    }
+  }
+  return {};
+}
+
 constexpr uint32_t kFirstPeers = 1024;  // slots that are mapped from the start
 
 constexpr uint64_t seconds_ns(uint64_t seconds) { return seconds * 1'000'000'000; }
@@ -165,6 +177,7 @@ std::vector<T> per_cpu_buffer() {
 
 void DataPlane::Skeleton::operator()(acl_bpf* skeleton) const { acl_bpf__destroy(skeleton); }
 void DataPlane::Skeleton::operator()(port_bpf* skeleton) const { port_bpf__destroy(skeleton); }
+void DataPlane::Skeleton::operator()(path_bpf* skeleton) const { path_bpf__destroy(skeleton); }
 void DataPlane::FreeRing::operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
 
 DataPlane::DataPlane(DataPlaneOptions options, AclPrograms acl, PortPrograms port, bool adopted,
@@ -238,17 +251,25 @@ Result<DataPlane::PortPrograms> DataPlane::load_port(const acl_bpf& acl,
   if (!port) return libbpf_fault(errno, "reading the BPF programs of the ports");
   port->rodata->lookalike_mark = options.lookalike_mark;
   port->rodata->demuxed_mark = options.demuxed_mark;
-  for (bpf_map* map : shared_maps(port->obj)) {
-    const int shared = bpf_object__find_map_fd_by_name(acl.obj, bpf_map__name(map));
-    const int fault = shared < 0 ? shared : bpf_map__reuse_fd(map, shared);
-    if (fault != 0) {
-      return libbpf_fault(-fault, fmt::format("sharing the map {}", bpf_map__name(map)));
-    }
-  }
+  TRY(share_maps(port->obj, acl.obj));
   if (const int fault = port_bpf__load(port.get()); fault != 0) {
     return libbpf_fault(-fault, "loading the BPF programs of the ports");
   }
   return port;
+}
+
+Result<void> DataPlane::load_path() {
+  if (path_) return {};
+  libbpf_said.clear();
+  PathPrograms path(path_bpf__open());
+  if (!path) return libbpf_fault(errno, "reading the BPF programs of the paths");
+  path->rodata->lookalike_mark = options_.lookalike_mark;
+  TRY(share_maps(path->obj, acl_->obj));
+  if (const int fault = path_bpf__load(path.get()); fault != 0) {
+    return libbpf_fault(-fault, "loading the BPF programs of the paths");
+  }
+  path_ = std::move(path);
+  return {};
 }
 
 Result<void> DataPlane::start_reaper() {
@@ -272,7 +293,7 @@ Result<void> DataPlane::open_ring() {
   return {};
 }
 
-int DataPlane::program_fd(Hook hook) const {
+Result<int> DataPlane::program_fd(Hook hook) {
   switch (hook) {
     case Hook::kTailnetIn:
       return bpf_program__fd(acl_->progs.tailnet_in);
@@ -281,11 +302,13 @@ int DataPlane::program_fd(Hook hook) const {
     case Hook::kPortIn:
       return bpf_program__fd(port_->progs.port_in);
     case Hook::kPortOut:
-      return bpf_program__fd(port_->progs.port_out);
+      TRY(load_path());
+      return bpf_program__fd(path_->progs.port_out);
     case Hook::kLoopback:
-      return bpf_program__fd(port_->progs.loopback_out);
+      TRY(load_path());
+      return bpf_program__fd(path_->progs.loopback_out);
   }
-  return -1;
+  return fail(ENOENT, "no such program");
 }
 
 int DataPlane::map_fd(std::string_view name) const {
@@ -293,8 +316,7 @@ int DataPlane::map_fd(std::string_view name) const {
 }
 
 Result<void> DataPlane::attach(const Attachment& attachment) {
-  const int program = program_fd(attachment.hook);
-  if (program < 0) return fail(ENOENT, "attaching to " + attachment.device + ": no such program");
+  const int program = TRY(program_fd(attachment.hook));
   return attached_.attach(TRY(index_of(attachment.device)), attachment.hook, program);
 }
 
@@ -317,9 +339,7 @@ Result<std::vector<Attachment>> DataPlane::attachments() {
 
 Result<void> DataPlane::replace_programs() {
   for (const PinnedAttachment& pin : TRY(attached_.observe())) {
-    if (const int program = program_fd(pin.hook); program >= 0) {
-      TRY(attached_.attach(pin.ifindex, pin.hook, program));
-    }
+    TRY(attached_.attach(pin.ifindex, pin.hook, TRY(program_fd(pin.hook))));
   }
   return {};
 }

@@ -23,6 +23,7 @@
 #include "kmod-glue/path_maps.h"
 
 struct acl_bpf;
+struct path_bpf;
 struct port_bpf;
 struct ring_buffer;
 
@@ -109,17 +110,20 @@ class DataPlane {
   /// Detaches everything, removes every pin and the directory. The object is of no use afterwards.
   Result<void> remove_all();
 
-  /// Borrowed descriptors, for judging packets by BPF_PROG_TEST_RUN and for benches. -1: no such
-  /// one.
-  [[nodiscard]] int program_fd(Hook hook) const;
+  /// Borrowed descriptors, for judging packets by BPF_PROG_TEST_RUN and for benches. The programs
+  /// of kPortOut and kLoopback are loaded when they are first asked for.
+  Result<int> program_fd(Hook hook);
+  /// -1: no such one.
   [[nodiscard]] int map_fd(std::string_view name) const;
 
  private:
   struct Skeleton {
     void operator()(acl_bpf* skeleton) const;
+    void operator()(path_bpf* skeleton) const;
     void operator()(port_bpf* skeleton) const;
   };
   using AclPrograms = std::unique_ptr<acl_bpf, Skeleton>;
+  using PathPrograms = std::unique_ptr<path_bpf, Skeleton>;
   using PortPrograms = std::unique_ptr<port_bpf, Skeleton>;
   struct FreeRing {
     void operator()(ring_buffer* ring) const;
@@ -128,6 +132,7 @@ class DataPlane {
   DataPlane(DataPlaneOptions options, AclPrograms acl, PortPrograms port, bool adopted,
             MappedArray settings, MappedArray slots, MappedArray peers);
   static Result<PortPrograms> load_port(const acl_bpf& acl, const DataPlaneOptions& options);
+  Result<void> load_path();
   static int on_ring_event(void* self, void* data, size_t size);
   Result<void> start_reaper();
   Result<void> open_ring();
@@ -135,6 +140,7 @@ class DataPlane {
   DataPlaneOptions options_;
   AclPrograms acl_;
   PortPrograms port_;  // with the maps of acl_
+  PathPrograms path_;  // likewise; nothing until a node holds paths
   bool adopted_;
   MappedArray settings_;
   MappedArray slots_;

@@ -72,7 +72,7 @@ struct sp_policy_match {
 #ifdef __bpf__
 /* The compiler must not move the mask away from the access. */
 #define SP_POLICY_BOUND(x) asm volatile("" : "+r"(x))
-#define SP_POLICY_INLINE   static __attribute__((always_inline))
+#define SP_POLICY_INLINE   static inline __attribute__((always_inline))
 #else
 #define SP_POLICY_BOUND(x) (void)(x)
 #define SP_POLICY_INLINE   static inline

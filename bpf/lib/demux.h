@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0 */
 /// WireGuard's port on the wire is the node's too: in, what is not WireGuard's goes to the node's
-/// own socket; out, that socket's packets get WireGuard's port. So a NAT sees one mapping, and a
-/// disco pong proves the path that WireGuard will take.
+/// own socket; out, that socket's packets get WireGuard's port (path.bpf.c). So a NAT sees one
+/// mapping, and a disco pong proves the path that WireGuard will take.
 #pragma once
 
 #include "bpf/lib/count.h"
@@ -11,9 +11,7 @@
 #define AF_INET	 2
 #define AF_INET6 10
 
-/// Set by the loader: one bit each, outside of every other mark of ours.
-/// On a packet from lo_out, until the port that it enters by has seen it.
-const volatile __u32 lookalike_mark = 0;
+/// Set by the loader: one bit, outside of every other mark of ours.
 /// On a packet that has been given to the node: it may pass a second port (a bridge, a bond) on its
 /// way up, and is not taken there for one that named the node's port itself.
 const volatile __u32 demuxed_mark = 0;
@@ -44,14 +42,6 @@ static __attribute__((noinline)) bool is_for_us(struct __sk_buff *skb, const str
 static __always_inline bool crosses(const struct sp_endpoint_state *e, __u64 now_ns)
 {
 	return e->yield_ns && e->initiation_ns && now_ns - e->initiation_ns < e->yield_ns;
-}
-
-static __always_inline struct sp_endpoint_state *endpoint_at(const struct address *addr,
-							     __be16 port_be)
-{
-	struct sp_endpoint key = {.port_be = port_be};
-	__builtin_memcpy(key.addr, addr, 16);
-	return bpf_map_lookup_elem(&endpoints, &key);
 }
 
 /// A packet for WireGuard. NEXT, a redirect, or TC_ACT_SHOT with the verdict in `j`.
@@ -116,29 +106,4 @@ static __attribute__((noinline)) int demux(struct __sk_buff *skb, struct packet 
 	skb->mark |= demuxed_mark;
 	count_path(skb, count_of(kind));
 	return NEXT;
-}
-
-/// What goes out by a port, of the node's socket or WireGuard's. The mark tells them from the
-/// packets of a LAN host that a masquerade has left on the same port.
-static __always_inline void leave(struct __sk_buff *skb, const struct sp_path_settings *s, bool v6)
-{
-	struct packet p;
-	struct datagram d;
-	if (!read_header(skb, v6, &p) || !find_datagram(skb, &p, &d))
-		return;
-	if (d.src_port_be == s->wg_port_be) {
-		if (wg_type_of(&d) != WG_INITIATION)
-			return;
-		struct sp_endpoint_state *e = endpoint_at(&p.dst, d.dst_port_be);
-		if (e)
-			e->initiation_ns = bpf_ktime_get_coarse_ns();
-		return;
-	}
-	if (d.src_port_be != s->agent_port_be)
-		return;
-	const int link = link_header_bytes(skb);
-	if (link < 0 || !store_port(skb, (__u32)link + p.l4, 0, d.src_port_be, s->wg_port_be))
-		count_path(skb, SP_PATH_UNREADABLE);
-	else
-		count_path(skb, SP_PATH_FROM_NODE);
 }

@@ -24,6 +24,10 @@
 #define DEFAULT_TTL	64
 #define ENTERS(ifindex) bpf_redirect(ifindex, BPF_F_INGRESS)
 
+/// Set by the loader: one bit, outside of every other mark of ours. On a packet from loopback_out,
+/// until the port that it enters by has seen it.
+const volatile __u32 lookalike_mark = 0;
+
 struct v4_ends {
 	__be32 src_be, dst_be; /* side by side, as in the header */
 };
@@ -100,8 +104,8 @@ static __always_inline bool become_v4(struct __sk_buff *skb, const struct packet
 
 /// The reverse pin: a peer's direct packet comes in by lo, as the relay socket's would. NEXT: it is
 /// of a form that WireGuard does not send, and stays.
-static __attribute__((noinline)) int enter_by_lo(struct __sk_buff *skb, const struct packet *p,
-						 __be32 parking_be)
+static __attribute__((noinline, unused)) int enter_by_lo(struct __sk_buff *skb,
+							 const struct packet *p, __be32 parking_be)
 {
 	const struct sp_path_settings *s = path_settings();
 	const struct v4_ends to = {parking_be, LOOPBACK_BE};
@@ -162,4 +166,12 @@ static __always_inline bool look_direct(struct __sk_buff *skb, const struct rela
 	/* Frames on lo carry zeros, and a port's packet for another address is not for us. */
 	return store_port(skb, udp_at, 0, r->src_port_be, pin->peer.port_be) &&
 	       bpf_skb_store_bytes(skb, 0, pin->mac, sizeof(pin->mac), 0) == 0;
+}
+
+static __always_inline struct sp_endpoint_state *endpoint_at(const struct address *addr,
+							     __be16 port_be)
+{
+	struct sp_endpoint key = {.port_be = port_be};
+	__builtin_memcpy(key.addr, addr, 16);
+	return bpf_map_lookup_elem(&endpoints, &key);
 }

@@ -85,7 +85,7 @@ double run_ns(const DataPlane& plane, const std::vector<uint8_t>& packet) {
   run.data_in = packet.data();
   run.data_size_in = static_cast<uint32_t>(packet.size());
   run.repeat = kRuns;
-  if (bpf_prog_test_run_opts(plane.program_fd(Hook::kPortIn), &run) != 0 ||
+  if (bpf_prog_test_run_opts(plane.program_fd(Hook::kPortIn).value_or(-1), &run) != 0 ||
       run.retval != UINT32_MAX) {
     give_up(fmt::format("a run ended with {}", run.retval));
   }

@@ -106,7 +106,7 @@ Seen Judged::judge(Way way, const Bytes& packet, const Given& given) {
   run.ctx_size_in = sizeof(context);
   run.ctx_out = &context_out;
   run.ctx_size_out = sizeof(context_out);
-  const int program = plane_->program_fd(place_of(way).program);
+  const int program = plane_->program_fd(place_of(way).program).value_or(-1);
   if (const int fault = bpf_prog_test_run_opts(program, &run); fault != 0) {
     return {.verdict = fmt::format("test run failed: {}", fault), .packet = {}};
   }

@@ -225,6 +225,66 @@ TEST_F(loader, policies_are_refused_if_they_are_none_and_slots_are_given_back) {
   EXPECT_EQ(one_more.error().code.value(), ENOSPC);
 }
 
+TEST_F(loader, more_peers_are_shown_when_they_are_asked_for) {
+  {
+    const auto plane = open();
+    ASSERT_NE(plane, nullptr);
+    EXPECT_EQ(plane->peers().size(), 1024U);
+    plane->peers()[1].rx_bytes = 11;
+    ASSERT_TRUE(plane->show_peers(1024));
+    EXPECT_EQ(plane->peers().size(), 1024U) << "they were there";
+    ASSERT_TRUE(plane->show_peers(1025));
+    ASSERT_GE(plane->peers().size(), 1025U);
+    EXPECT_EQ(plane->peers()[1].rx_bytes, 11U) << "the same memory";
+    ASSERT_TRUE(plane->show_peers(plane->peer_slots()));
+    ASSERT_EQ(plane->peers().size(), plane->peer_slots());
+    plane->peers().back().rx_bytes = 12;
+    const auto too_many = plane->show_peers(plane->peer_slots() + 1);
+    ASSERT_FALSE(too_many);
+    EXPECT_EQ(too_many.error().code.value(), EINVAL);
+    EXPECT_EQ(plane->peers().back().rx_bytes, 12U) << "and nothing has changed";
+  }
+  const auto plane = open();
+  ASSERT_NE(plane, nullptr);
+  EXPECT_EQ(plane->peers().size(), 1024U);
+  ASSERT_TRUE(plane->show_peers(plane->peer_slots()));
+  EXPECT_EQ(plane->peers().back().rx_bytes, 12U);
+  ASSERT_TRUE(plane->remove_all());
+}
+
+size_t loaded_programs() {
+  size_t out = 0;
+  for (const auto& one : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    out += std::filesystem::read_symlink(one, gone) == "anon_inode:bpf-prog" ? 1U : 0U;
+  }
+  return out;
+}
+
+TEST_F(loader, programs_of_paths_are_loaded_with_the_first_attachment_that_needs_them) {
+  const Attachment port_in{kDevice, Hook::kPortIn};
+  const Attachment port_out{kDevice, Hook::kPortOut};
+  size_t without = 0;
+  {
+    const auto plane = open();
+    ASSERT_NE(plane, nullptr);
+    ASSERT_TRUE(plane->attach(port_in));
+    ASSERT_TRUE(plane->replace_programs());
+    without = loaded_programs();
+    ASSERT_TRUE(plane->attach(port_out));
+    EXPECT_EQ(loaded_programs(), without + 2);
+    ASSERT_TRUE(plane->attach({"lo", Hook::kLoopback}));
+    EXPECT_EQ(loaded_programs(), without + 2) << "both are of one object";
+  }
+  // The next process loads its own to take the place of what it finds.
+  const auto plane = open();
+  ASSERT_NE(plane, nullptr);
+  EXPECT_EQ(loaded_programs(), without);
+  ASSERT_TRUE(plane->replace_programs());
+  EXPECT_EQ(loaded_programs(), without + 2);
+  ASSERT_TRUE(plane->remove_all());
+}
+
 TEST_F(loader, ports_and_flows_are_read_back) {
   options_.pin_dir.clear();
   const auto plane = open();

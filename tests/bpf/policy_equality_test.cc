@@ -230,7 +230,8 @@ class Pair {
     run.data_in = packet.data();
     run.data_size_in = static_cast<uint32_t>(packet.size());
     const bool in = sent.way == Way::kIn;
-    const int program = kernel_.plane().program_fd(in ? Hook::kTailnetIn : Hook::kTailnetOut);
+    const int program =
+        kernel_.plane().program_fd(in ? Hook::kTailnetIn : Hook::kTailnetOut).value_or(-1);
     if (const int fault = bpf_prog_test_run_opts(program, &run); fault != 0) {
       return fmt::format("test run failed: {}", fault);
     }
