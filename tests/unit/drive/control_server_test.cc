@@ -3,51 +3,17 @@
 #include "agent/drive/agent/control_server.h"
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <list>
 
+#include "tests/unit/drive/client.h"
 #include "tests/unit/io/drive.h"
 
 namespace sallyport {
 namespace {
-
-class Client {
- public:
-  explicit Client(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
-    sockaddr_un to{};
-    to.sun_family = AF_UNIX;
-    std::memcpy(to.sun_path, path.data(), path.size());
-    EXPECT_EQ(::connect(socket_.raw(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
-  }
-  void send(std::string_view text) {
-    EXPECT_EQ(::send(socket_.raw(), text.data(), text.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(text.size()));
-  }
-  /// Takes what is there; true once the other side has ended.
-  bool ended() {
-    std::array<char, 4096> part{};
-    while (true) {
-      const ssize_t size = ::recv(socket_.raw(), part.data(), part.size(), MSG_DONTWAIT);
-      if (size == 0) return true;
-      if (size < 0) return errno != EAGAIN;
-      heard_.append(part.data(), static_cast<size_t>(size));
-    }
-  }
-  [[nodiscard]] const std::string& heard() const { return heard_; }
-  void hang_up() { socket_.reset(); }
-
- private:
-  Fd socket_;
-  std::string heard_;
-};
 
 class control : public testing::Test {
  protected:

@@ -1,49 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A scraper at the agent's page: over a unix socket and over TCP, patient and not.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
-#include <array>
-#include <cerrno>
 #include <list>
 
 #include "agent/drive/agent/metrics.h"
 #include "agent/io/sockaddr.h"
+#include "tests/unit/drive/client.h"
 #include "tests/unit/io/drive.h"
 
 namespace sallyport {
 namespace {
-
-class Scraper {
- public:
-  explicit Scraper(uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(port);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(socket_.raw(), reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
-  }
-  void send(std::string_view text) const {
-    EXPECT_EQ(::send(socket_.raw(), text.data(), text.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(text.size()));
-  }
-  bool ended() {
-    std::array<char, 4096> part{};
-    while (true) {
-      const ssize_t size = ::recv(socket_.raw(), part.data(), part.size(), MSG_DONTWAIT);
-      if (size == 0) return true;
-      if (size < 0) return errno != EAGAIN;
-      heard_.append(part.data(), static_cast<size_t>(size));
-    }
-  }
-  [[nodiscard]] const std::string& heard() const { return heard_; }
-
- private:
-  Fd socket_;
-  std::string heard_;
-};
 
 class metrics_server : public testing::Test {
  protected:
@@ -61,7 +28,7 @@ class metrics_server : public testing::Test {
     server_ = std::move(*server);
   }
   std::string scrape(std::string_view request) {
-    Scraper scraper(port_);
+    Client scraper(port_);
     scraper.send(request);
     EXPECT_TRUE(io::run_until(*loop_, [&] { return scraper.ended(); }));
     return scraper.heard();
@@ -81,7 +48,7 @@ TEST_F(metrics_server, gives_a_scraper_the_page) {
 }
 
 TEST_F(metrics_server, a_request_may_come_in_pieces) {
-  Scraper scraper(port_);
+  Client scraper(port_);
   scraper.send("GET / HT");
   io::settle(*loop_);
   EXPECT_FALSE(scraper.ended());
@@ -101,7 +68,7 @@ TEST_F(metrics_server, what_is_no_get_is_refused) {
 }
 
 TEST_F(metrics_server, those_that_never_speak_keep_nobody_out) {
-  std::list<Scraper> quiet;
+  std::list<Client> quiet;
   for (size_t n = 0; n < 2 * MetricsServer::kMostClients; ++n) quiet.emplace_back(port_);
   EXPECT_TRUE(scrape("GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200 "));
   EXPECT_TRUE(io::run_until(*loop_, [&] { return quiet.front().ended(); }));

@@ -64,6 +64,16 @@ TEST(peer_slots, a_smaller_table_moves_those_beyond_it) {
   EXPECT_EQ(slots.assign({key(3)}, 3, none), (Slots{1}));
 }
 
+TEST(peer_slots, the_highest_is_of_those_that_live) {
+  PeerSlots slots;
+  EXPECT_EQ(slots.highest(), 0U);
+  ASSERT_TRUE(slots.assign({key(3), key(2), key(1)}, 8, none));
+  EXPECT_EQ(slots.highest(), 3U);
+  ASSERT_TRUE(slots.assign({key(2)}, 8, none));
+  EXPECT_EQ(slots.highest(), 2U);
+  EXPECT_EQ(PeerSlots::parse(slots.text())->highest(), 2U);
+}
+
 TEST(peer_slots, are_read_back) {
   PeerSlots slots;
   ASSERT_TRUE(slots.assign({key(7), key(1), key(9)}, 8, none));
