@@ -20,6 +20,7 @@
 #include "agent/cli/render.h"
 #include "agent/cli/terminal.h"
 #include "agent/model/keys.h"
+#include "agent/model/nearest.h"
 #include "agent/options/reference.h"
 
 namespace sallyport::cli {
@@ -34,6 +35,10 @@ struct Context {
 std::string in_quotes(const std::string& word) { return "'" + printable(word) + "'"; }
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void print_text(const Context& context, const std::string& text) {
+  print(context.json ? Json{{"v", 1}, {"text", text}}.dump() + "\n" : text);
+}
 
 void complain(Context& context, const Complaint& complaint) {
   if (context.json) print(complaint.json().dump() + "\n");
@@ -223,7 +228,8 @@ void add_texts(CLI::App& app, Context& context) {
   completion->add_option("SHELL", *shell, "bash, zsh or fish")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  completion->callback([&app, shell] { print(completion_script(app, *shell)); });
+  completion->callback(
+      [&app, &context, shell] { print_text(context, completion_script(app, *shell)); });
   const auto topic = std::make_shared<std::vector<std::string>>();
   CLI::App* help = app.add_subcommand("help", "help config [KEY]: what a key of config.yaml means");
   help->add_option("TOPIC", *topic, "config and a key, e.g. config rules.ports")
@@ -240,10 +246,10 @@ void add_texts(CLI::App& app, Context& context) {
     }
     const auto text = options::help_for(topic->size() > 1 ? topic->back() : "");
     if (!text) return complain(context, {ExitCode::kUsage, text.error(), {}, 0, 0, {}});
-    print(context.json ? Json{{"v", 1}, {"text", *text}}.dump() + "\n" : *text);
+    print_text(context, *text);
   });
   app.add_subcommand("reference", "the configuration reference, as config/reference.md")
-      ->callback([] { print(options::reference_page()); });
+      ->callback([&context] { print_text(context, options::reference_page()); });
 }
 
 // The first word that is no option of ours, if it names no verb: CLI11 would only say that a verb
@@ -262,6 +268,15 @@ std::optional<std::string> unknown_verb(const CLI::App& app, int argc, char** ar
   return {};
 }
 
+std::string hint_for(const CLI::App& app, const std::optional<std::string>& unknown) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands({})) names.push_back(verb->get_name());
+  if (const auto meant = unknown ? nearest(*unknown, names) : std::nullopt) {
+    return "did you mean " + in_quotes(*meant) + "?";
+  }
+  return "sallyport --help lists the verbs, sallyport VERB --help explains one";
+}
+
 // CLI11 says help and version by exceptions too: those go to its own printer.
 void usage(Context& context, const CLI::App& app, const CLI::ParseError& error, int argc,
            char** argv) {
@@ -276,12 +291,7 @@ void usage(Context& context, const CLI::App& app, const CLI::ParseError& error, 
   const auto verb = unknown_verb(app, argc, argv);
   std::string what = verb ? "there is no verb " + in_quotes(*verb) : std::string(error.what());
   if (what == "A subcommand is required") what = "a verb is missing";
-  complain(context, {ExitCode::kUsage,
-                     printable(what),
-                     {},
-                     0,
-                     0,
-                     "sallyport --help lists the verbs, sallyport VERB --help explains one"});
+  complain(context, {ExitCode::kUsage, printable(what), {}, 0, 0, hint_for(app, verb)});
 }
 
 }  // namespace
@@ -294,7 +304,6 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.get_formatter()->label("SUBCOMMAND", "VERB");
-  app.get_formatter()->label("Subcommands", "Verbs");
   app.get_formatter()->label("TEXT", "WORD");
   app.get_formatter()->label("REQUIRED", "");
   app.set_version_flag("--version", std::string("sallyport ") + kVersion);
@@ -307,6 +316,13 @@ int run(int argc, char** argv) {
   add_peer_commands(app, context);
   add_keys(app, context);
   add_texts(app, context);
+  const auto call_them_verbs = [](CLI::App& of, const auto& self) -> void {
+    for (CLI::App* verb : of.get_subcommands({})) {
+      verb->group("Verbs");
+      self(*verb, self);
+    }
+  };
+  call_them_verbs(app, call_them_verbs);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -48,6 +48,7 @@ TEST(cli_app, exit_codes) {
       {{"help", "config", "rules.ports"}, 0, ""},
       {{}, 2, "a verb is missing"},
       {{"frob"}, 2, "there is no verb 'frob'"},
+      {{"statsu"}, 2, "did you mean 'status'?"},
       {{"--run", "/nowhere", "fr\x1bob"}, 2, "there is no verb 'fr\\x1bob'"},
       {{"status", "--frob"}, 2, "--frob"},
       {{"explain", "laptop"}, 2, "is required"},
@@ -86,8 +87,24 @@ TEST(cli_app, errors_as_json) {
   }
 }
 
+TEST(cli_app, texts_as_json) {
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"completion", "bash"}, {"reference"}, {"help", "config", "rules"}}) {
+    SCOPED_TRACE(words.front());
+    const std::string plain = say(words).out;
+    std::vector<std::string> asked{"--json"};
+    asked.insert(asked.end(), words.begin(), words.end());
+    const auto answer = nlohmann::ordered_json::parse(say(asked).out, nullptr, false);
+    ASSERT_FALSE(answer.is_discarded());
+    EXPECT_EQ(answer.begin().key(), "v");
+    EXPECT_EQ(answer["text"], plain);
+  }
+}
+
 TEST(cli_app, help_names_every_verb) {
   const std::string help = say({"--help"}).out;
+  EXPECT_NE(help.find("\nVerbs:\n"), std::string::npos) << help;
+  EXPECT_NE(say({"peer", "--help"}).out.find("\nVerbs:\n"), std::string::npos);
   for (const char* verb :
        {"status", "explain", "drops", "flows", "rules", "peers", "plan", "doctor", "reload", "down",
         "version", "completion", "genkey", "pubkey", "peer"}) {
