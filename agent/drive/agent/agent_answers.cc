@@ -15,6 +15,7 @@
 #include "agent/io/clock.h"
 #include "agent/options/load.h"
 #include "agent/options/scalar.h"
+#include "agent/policy/resolve.h"
 
 namespace sallyport {
 namespace {
@@ -95,7 +96,8 @@ std::vector<Finding> Agent::findings(bool thorough) {
                    .pending = thorough ? pending() : std::vector<Description>(),
                    .lan_devices = kernel_driver_ ? kernel_driver_->lan_devices() : kNoLans,
                    .clock = node_state_.clock,
-                   .node_alive = node_ != nullptr && !node_timer_.armed()});
+                   .node_alive = node_ != nullptr && !node_timer_.armed(),
+                   .down = thorough && !data_plane_});
 }
 
 // What the next turn would do, the device itself looked at; a step that failed is told as such.
@@ -209,6 +211,15 @@ ControlAnswer Agent::answer_plan_of_file() {
     return Fail{refusal_of(ExitCode::kInvalidInput, std::move(reading).error())};
   }
   if (!kernel_driver_) return Fail{is_down()};
+  // What a reload would refuse is refused here too.
+  if (const auto fixed = what_needs_a_restart(reading->config)) {
+    return Fail{refusal_of(ExitCode::kInvalidInput, {*fixed})};
+  }
+  const Surroundings seen =
+      PolicyDriver::surroundings_of(reading->config, kernel_driver_->devices());
+  if (auto resolved = resolve(reading->config, seen); !resolved) {
+    return Fail{refusal_of(ExitCode::kInvalidInput, std::move(resolved).error())};
+  }
   const auto key = instance_.private_key(reading->config);
   const auto port = instance_.wg_port(reading->config);
   if (!key || !port) {

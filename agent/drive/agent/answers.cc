@@ -10,6 +10,7 @@
 #include "agent/base/bytes.h"
 #include "agent/guard/reconcile.h"
 #include "agent/model/endpoint.h"
+#include "agent/model/nearest.h"
 #include "agent/options/scalar.h"
 #include "agent/policy/verdict.h"
 
@@ -244,7 +245,11 @@ ControlAnswer answer_explain(const AgentView& view, const Json& args) {
   const std::string at = args.value("at", "");
   const auto from = place_of(view.config, src);
   if (!from) {
-    return Fail{invalid("\"" + src + "\" is neither an address nor a peer", "sallyport peers")};
+    std::vector<std::string> names;
+    for (const PeerConfig& peer : view.config.peers) names.push_back(peer.name);
+    const auto meant = nearest(src, names);
+    return Fail{invalid("\"" + src + "\" is neither an address nor a peer",
+                        meant ? "did you mean \"" + *meant + "\"?" : "sallyport peers")};
   }
   const auto to = place_of(view.config, dst);
   if (!to) {

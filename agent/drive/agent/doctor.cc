@@ -128,6 +128,10 @@ std::vector<Finding> diagnose(const DoctorFacts& facts) {
                    "sallyport-node does not run: names of endpoints are not looked up",
                    "journalctl -u sallyport-agent"});
   }
+  if (facts.down) {
+    out.push_back({"down", Severity::kWarning, "the gateway is down: nothing is forwarded",
+                   "sallyport reload"});
+  }
   find_drift(facts, out);
   find_forward_drops(facts, out);
   find_lans(facts, out);

@@ -35,6 +35,7 @@ struct DoctorFacts {
   const std::map<Prefix, std::string>& lan_devices;  // see PlanFacts
   ClockTrust clock = ClockTrust::kUnknown;
   bool node_alive = false;
+  bool down = false;  // somebody took it down; nothing of ours is in the kernel
 };
 
 /// The worst first.

@@ -20,10 +20,11 @@ struct State {
   std::map<Prefix, std::string> lan_devices;
   ClockTrust clock = ClockTrust::kCredible;
   bool node_alive = true;
+  bool down = false;
 
   [[nodiscard]] std::vector<Finding> findings() const {
-    return diagnose(
-        {config, devices, missing, chains, failures, pending, lan_devices, clock, node_alive});
+    return diagnose({config, devices, missing, chains, failures, pending, lan_devices, clock,
+                     node_alive, down});
   }
 };
 
@@ -78,6 +79,7 @@ TEST_P(doctor, finds_it_and_says_what_mends_it) {
 }
 
 const Row kRows[] = {
+    {"down", [](State& s) { s.down = true; }, "down", Severity::kWarning, "sallyport reload"},
     {"kernel_without",
      [](State& s) {
        s.missing.push_back({"BTF", "nothing runs", "apt install linux-image", true});
