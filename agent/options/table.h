@@ -220,7 +220,8 @@ inline constexpr Option kOptions[] = {
     {.path = "lan[].prefix", .kind = Kind::kPrefix, .need = Need::kRequired,
      .help = "Its addresses.", .example = "192.168.1.0/24"},
     {.path = "lan[].device", .kind = Kind::kDevice, .fallback = "the device that has a route to it",
-     .help = "The device it is on.", .example = "eth1"},
+     .help = "The device it is on. A default route is no route to it: a LAN that is reached by none "
+             "other is named here.", .example = "eth1"},
     {.path = "lan[].snat", .kind = Kind::kBool, .fallback = "on",
      .help = "Whether its hosts see the gateway's address instead of the peer's. With off they "
              "need a route to the peers.", .example = "off"},
