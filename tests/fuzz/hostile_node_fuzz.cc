@@ -16,7 +16,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (unsigned n = in.u8() % 4; n-- > 0;) {
       if (check.stage.on_put(node.object(), Instant{})) std::abort();
     }
+    for (unsigned n = in.u8() % 4 / 3; n-- > 0;) {
+      if (check.stage.on_delete(node.id(), Instant{})) std::abort();
+    }
     if (const std::string wrong = check.commit(); !wrong.empty()) {
+      std::fprintf(stderr, "%s\n", wrong.c_str());
+      std::abort();
+    }
+    if (in.u8() % 4 != 3) continue;
+    if (const std::string wrong = check.move_lan(node.port_address()); !wrong.empty()) {
       std::fprintf(stderr, "%s\n", wrong.c_str());
       std::abort();
     }

@@ -24,9 +24,10 @@ struct HostileCheck {
   Stage stage;
   NodeState accepted;
   KernelState kernel;
-  size_t taken = 0;    // epochs that passed the bounds
-  size_t refused = 0;  // and that did not
-  size_t allowed = 0;  // packets that judge_packets() saw pass
+  size_t taken = 0;      // epochs that passed the bounds
+  size_t refused = 0;    // and that did not
+  size_t withdrawn = 0;  // objects that move_lan() took back
+  size_t allowed = 0;    // packets that judge_packets() saw pass
 
   HostileCheck() {
     victim.config.rules = {rule({"named"}, {"office"}, {IpProto::kTcp}, {{22, 443}})};
@@ -46,14 +47,22 @@ struct HostileCheck {
     ++taken;
     accepted = *wish;
     stage.settle(std::move(*wish));
-    PlanFacts plan_facts;
-    plan_facts.devices = victim.devices;
-    const KernelState desired = plan(victim.config, accepted, plan_facts);
-    for (const Operation& operation : reconcile(desired, kernel)) {
-      if (std::string wrong = judge(operation); !wrong.empty()) return wrong;
-    }
-    kernel = desired;
-    return judge_rules();
+    return converge();
+  }
+
+  /// The LAN's port gets another address, and what was accepted stays as far as it may. Empty, or
+  /// what is wrong.
+  std::string move_lan(const Prefix& to) {
+    victim.devices[2].addresses = {to};
+    const BoundsFacts now{victim.own_key, victim.devices};
+    WithinBounds left = keep_within_bounds(accepted, victim.config, now);
+    if (!check_bounds(left.state, victim.config, now).empty()) return "what is left is too much";
+    if (left.dropped.empty() && left.state != accepted) return "something went without a word";
+    withdrawn += left.dropped.size();
+    accepted = left.state;
+    stage.settle(std::move(left.state));
+    kernel = plan(victim.config, {}, facts());  // without what it must take away
+    return converge();
   }
 
   /// `count` first packets by the tables that the agent would load. `draw(n)`: 0 ... n-1.
@@ -95,6 +104,14 @@ struct HostileCheck {
   }
 
  private:
+  std::string converge() {
+    const KernelState desired = plan(victim.config, accepted, facts());
+    for (const Operation& operation : reconcile(desired, kernel)) {
+      if (std::string wrong = judge(operation); !wrong.empty()) return wrong;
+    }
+    kernel = desired;
+    return judge_rules();
+  }
   static RuleConfig rule(std::vector<const char*> from, std::vector<const char*> to,
                          std::vector<IpProto> protos, std::vector<PortRange> ports) {
     RuleConfig out;

@@ -155,6 +155,11 @@ class HostileNode {
         return tailnet_peer();
     }
   }
+  /// Of a port that somebody renumbers.
+  Prefix port_address() {
+    const IpAddress at = address();
+    return {at, static_cast<uint8_t>(at.is_v4() ? 24 : 64)};
+  }
   ObjectId id() { return id_of(object()); }
 
  private:

@@ -11,6 +11,7 @@ namespace {
 TEST(hostile_node, touches_nothing_outside_our_scope) {
   size_t taken = 0;
   size_t refused = 0;
+  size_t withdrawn = 0;
   size_t allowed = 0;
   for (uint32_t seed = 0; seed < 2000; ++seed) {
     std::mt19937 random(seed);
@@ -24,6 +25,15 @@ TEST(hostile_node, touches_nothing_outside_our_scope) {
         ASSERT_FALSE(check.stage.on_delete(node.id(), Instant{}));
       }
       ASSERT_EQ(check.commit(), "") << "seed " << seed << " epoch " << epoch;
+      if (random() % 4 != 0) continue;
+      // Often over something that a peer of the node's has.
+      Prefix to = node.port_address();
+      if (const auto& peers = check.accepted.peers; !peers.empty() && random() % 2 == 0) {
+        const auto& allowed = peers.begin()->second.allowed_ips;
+        if (!allowed.empty()) to.address = allowed.front().address;
+        to.length = to.address.is_v4() ? 24 : 64;
+      }
+      ASSERT_EQ(check.move_lan(to), "") << "seed " << seed << " epoch " << epoch;
     }
     if (seed % 4 == 0) {
       const auto draw = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
@@ -32,10 +42,12 @@ TEST(hostile_node, touches_nothing_outside_our_scope) {
     }
     taken += check.taken;
     refused += check.refused;
+    withdrawn += check.withdrawn;
   }
   // The bounds are tried from both sides.
   EXPECT_GT(taken, 2000U);
   EXPECT_GT(refused, 2000U);
+  EXPECT_GT(withdrawn, 50U);
   EXPECT_GT(allowed, 2000U);
 }
 
