@@ -50,7 +50,9 @@ class policy_driver : public testing::Test {
   }
   void TearDown() override {
     driver_.reset();
-    if (data_plane_) EXPECT_TRUE(data_plane_->remove_all());
+    if (data_plane_) {
+      EXPECT_TRUE(data_plane_->remove_all());
+    }
     data_plane_.reset();
     instance_.reset();
     std::filesystem::remove_all(folder_);
