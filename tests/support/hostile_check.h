@@ -248,12 +248,22 @@ struct HostileCheck {
     }
     if (const auto* set = std::get_if<SetPeer>(&operation)) return judge_peer(*set);
     if (const auto* nft = std::get_if<ReplaceNftTable>(&operation)) {
-      if (nft->table != *plan(victim.config, {}, facts()).nft) return "nft follows the node";
+      if (nft->table != *plan(victim.config, served(), facts()).nft) return "nft follows the node";
     }
-    if (std::holds_alternative<SetSysctl>(operation) ||
-        std::holds_alternative<SetOffload>(operation))
-      return "a setting follows the node";
+    if (const auto* set = std::get_if<SetSysctl>(&operation)) {
+      const auto asked = plan(victim.config, served(), facts()).sysctls;
+      const auto same = asked.find(set->key);
+      if (same == asked.end() || same->second != set->value) return "a sysctl follows the node";
+    }
+    if (std::holds_alternative<SetOffload>(operation)) return "an offload follows the node";
     return "";
+  }
+
+  /// Of all that a node says, the routes that it serves are what settings and NAT may follow.
+  [[nodiscard]] NodeState served() const {
+    NodeState out;
+    out.routes = accepted.routes;
+    return out;
   }
 
   [[nodiscard]] PlanFacts facts() const {
