@@ -161,6 +161,7 @@ class PeerPath {
   void run_wireguard_only(Instant now);
   [[nodiscard]] Duration patience() const;
   [[nodiscard]] KernelPath wanted_kernel_path() const;
+  [[nodiscard]] bool kernel_is_as_wanted() const;
   /// Does everything that is due, then tells what has changed.
   PathActions advance(PathActions out, Instant now);
 

@@ -176,6 +176,15 @@ KernelPath PeerPath::wanted_kernel_path() const {
   return {{}, std::move(reversed)};
 }
 
+/// Asked with every packet, so nothing is made for the comparison.
+bool PeerPath::kernel_is_as_wanted() const {
+  if (best_) return kernel_.direct == best_->path && kernel_.reversed.empty();
+  if (kernel_.direct || kernel_.reversed.size() != seen_.size()) return false;
+  return std::ranges::all_of(seen_, [&](const Endpoint& endpoint) {
+    return std::ranges::binary_search(kernel_.reversed, endpoint);
+  });
+}
+
 PathActions PeerPath::advance(PathActions out, Instant now) {
   if (!peer_) return out;
   std::erase_if(probes_, [&](const Probe& probe) { return now >= probe.sent + kPingTimeout; });
@@ -200,8 +209,8 @@ PathActions PeerPath::advance(PathActions out, Instant now) {
     observe_ = observe_ && *observe_ > now ? std::min(*observe_, soon) : soon;
   }
 
-  KernelPath wanted = wanted_kernel_path();
-  if (wanted != kernel_) {
+  if (!kernel_is_as_wanted()) {
+    KernelPath wanted = wanted_kernel_path();
     auto steps = kernel_steps(kernel_, wanted);
     if (wanted.direct != kernel_.direct) kernel_set_ = now;
     kernel_ = std::move(wanted);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/// A node's paths led by strangers, a relay and a peer that want it harm: nothing grows without
-/// bound, nothing spins, and no endpoint is taken over by whom it does not belong to.
+/// A node's paths led by strangers, a relay and a peer that want it harm: nothing spins, nothing
+/// grows without bound, and what is remembered can be read again.
 ///
 /// The input is steps {u8 what, u8 length, bytes}. What a peer says is sealed here, or hardly any
 /// message would be opened.

@@ -2,6 +2,12 @@
 // What strangers and peers send: disco by UDP and by DERP, relayed packets.
 #include "tests/unit/node/paths_world.h"
 
+#ifdef __SANITIZE_ADDRESS__
+// Of the sanitizer's run-time; g++ has no header for it.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(  // NOLINT(bugprone-reserved-identifier)
+    void (*on_malloc)(const volatile void*, size_t), void (*on_free)(const volatile void*));
+#endif
+
 namespace sallyport {
 namespace {
 
@@ -179,6 +185,36 @@ TEST_F(paths_disco, of_two_of_us_one_gives_way) {
   const bool ours_is_kept = own_.public_key() < peer_.key();
   EXPECT_EQ(relayed(peer_.key(), initiation).inject.has_value(), !ours_is_kept);
 }
+
+#ifdef __SANITIZE_ADDRESS__
+uint64_t allocations = 0;
+
+TEST_F(paths_disco, a_packet_costs_no_allocation) {
+  say(disco::Ping{{1}, peer_.key(), 0});  // an address of the peer is known, as it mostly is
+  const Bytes packet = wireguard(WireguardType::kData);
+  const IpAddress parking = *us_->parking_of(peer_.key());
+  const derp::Message message = derp::RecvPacket{peer_.key(), packet};
+  const auto both_ways = [&] {
+    const auto to = us_->on_parked(parking, packet, now_);
+    const auto from = us_->on_derp_message(kRegion, message, now_);
+    return to.route == DerpRoute::kNow && from.inject;
+  };
+  ASSERT_TRUE(both_ways());
+  run(5100ms);
+  ASSERT_TRUE(both_ways());
+
+  __sanitizer_install_malloc_and_free_hooks([](const volatile void*, size_t) { ++allocations; },
+                                            [](const volatile void*) {});
+  const Bytes counted(packet);
+  EXPECT_GT(allocations, 0u) << "nothing is counted";
+  allocations = 0;
+  bool all_went = true;
+  for (int i = 0; i < 1000; ++i) all_went = both_ways() && all_went;
+  EXPECT_EQ(allocations, 0u);
+  EXPECT_TRUE(all_went);
+  EXPECT_EQ(us_->status(peer_.key())->kind, PathKind::kDerp);
+}
+#endif
 
 TEST_F(paths_disco, what_a_host_writes_to_the_relay_socket) {
   const IpAddress parking = *us_->parking_of(peer_.key());
