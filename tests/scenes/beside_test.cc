@@ -17,6 +17,7 @@ namespace sallyport::scene {
 namespace {
 
 constexpr std::chrono::milliseconds kSilence = 1500ms;
+constexpr std::chrono::milliseconds kUnanswered = 4s;  // three SYNs into silence: at 0, 1 and 3 s
 constexpr const char* kAll = "  - {id: all, from: [laptop], to: [lan]}";
 
 void for_both(const std::function<void(const Side&)>& scene) {
@@ -26,8 +27,9 @@ void for_both(const std::function<void(const Side&)>& scene) {
   }
 }
 
-bool reaches(const Office& office, const Side& side, const EchoServer& server) {
-  const Connection open = tcp_connect(office.laptop, side.server, server.port());
+bool reaches(const Office& office, const Side& side, const EchoServer& server,
+             std::chrono::milliseconds limit = 15s) {
+  const Connection open = tcp_connect(office.laptop, side.server, server.port(), limit);
   return open.error == 0 && tcp_echo(open.socket, 5'000);
 }
 
@@ -192,7 +194,7 @@ SCENE(down, clean) {
   // The kernel frees them a little later than it forgets them.
   EXPECT_TRUE(eventually([&] { return bpf_state() == bpf_before; }, 10s))
       << difference(bpf_before, bpf_state(), office.net.dir());
-  EXPECT_FALSE(reaches(office, kV4, v4));
+  EXPECT_FALSE(reaches(office, kV4, v4, kUnanswered));
   // And it starts again from nothing.
   ASSERT_TRUE(office.gateway->start()) << office.gateway->dump();
   EXPECT_TRUE(eventually([&] { return reaches(office, kV4, v4); })) << office.gateway->dump();
@@ -242,7 +244,7 @@ SCENE(firewall, beside) {
      "priority 0; policy drop; }'",
      office.gw);
   office.up(kAll);
-  EXPECT_FALSE(reaches(office, kV4, v4)) << "the administrator's drop holds";
+  EXPECT_FALSE(reaches(office, kV4, v4, kUnanswered)) << "the administrator's drop holds";
   const Output doctor = office.gateway->cli({"--json", "doctor"});
   EXPECT_EQ(doctor.exit, 10) << doctor.out << doctor.err;
   const auto answer = nlohmann::json::parse(doctor.out, nullptr, false);

@@ -16,6 +16,9 @@ namespace {
 
 constexpr uint16_t kTaken = 7001;
 constexpr uint16_t kKept = 7002;
+// Packets a second, each way, of a stream that is cut. It has no window: with more of them a busy
+// emulated guest overflows WireGuard's queues, and the streams beside lose by that.
+constexpr int kRate = 500;
 
 std::string rule(const std::string& id, uint16_t port, const std::string& more = {}) {
   return "  - {id: " + id + ", from: [laptop], to: [lan], proto: [tcp, udp], ports: [" +
@@ -60,7 +63,7 @@ SCENE(revoke, stream) {
     const EchoServer kept_tcp(office.server, side.server, kKept + 100);
     const std::string kept_rules = rule("kept", kKept) + rule("kept-tcp", kept_tcp.port());
     office.up(rule("taken", kTaken) + rule("taken-tcp", tcp.port()) + kept_rules);
-    Stream taken(ends(office, side, kTaken), 500, 0);
+    Stream taken(ends(office, side, kTaken), kRate, 0);
     ASSERT_TRUE(taken.flowing(250)) << office.gateway->dump();
     const Connection connection = tcp_connect(office.laptop, side.server, tcp.port());
     ASSERT_EQ(connection.error, 0) << office.gateway->dump();
@@ -79,7 +82,7 @@ SCENE(revoke, stream) {
 
     // The rule comes back, and so does its traffic.
     office.gateway->reload(office.config(rule("taken", kTaken) + kept_rules));
-    Stream again(ends(office, side, kTaken), 500);
+    Stream again(ends(office, side, kTaken), kRate);
     EXPECT_TRUE(again.flowing(100)) << office.gateway->dump();
   });
 }
@@ -91,7 +94,7 @@ SCENE(revoke, resurrect) {
     const EchoServer kept_tcp(office.server, side.server, kKept + 100);
     const std::string kept_rules = rule("kept", kKept) + rule("kept-tcp", kept_tcp.port());
     office.up(rule("taken", kTaken) + kept_rules, short_timeouts);
-    Stream taken(ends(office, side, kTaken), 200, 0);
+    Stream taken(ends(office, side, kTaken), kRate, 0);
     ASSERT_TRUE(taken.flowing(100)) << office.gateway->dump();
     Window kept(office, side, kKept, kept_tcp);
     const auto revoked = office.gateway->verdicts("revoked");
@@ -129,44 +132,43 @@ std::string utc(std::chrono::system_clock::time_point when) {
 }
 
 SCENE(revoke, deadline) {
-  Office office("deadline");
-  const EchoServer kept_tcp(office.server, kV4.server, kKept + 100);
-  const std::string kept_rules = rule("kept", kKept) + rule("kept-tcp", kept_tcp.port());
-  office.up(rule("taken", kTaken) + kept_rules);
-  Stream taken(ends(office, kV4, kTaken), 200, 0);
-  Stream taken6(ends(office, kV6, kTaken), 200, 0);
-  ASSERT_TRUE(taken.flowing(200)) << office.gateway->dump();
-  ASSERT_TRUE(taken6.flowing(200)) << office.gateway->dump();
-  // Long enough for a reload on a busy machine, short enough to wait for.
-  const auto deadline =
-      std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now() + 30s);
-  office.gateway->reload(
-      office.config(rule("taken", kTaken, ", not_after: '" + utc(deadline) + "'") + kept_rules));
-  // Rules with a time are closed until the node has found the clock credible.
-  ASSERT_TRUE(eventually([&] {
-    const auto answer = office.gateway->json({"rules"});
-    for (const auto& rule : answer.at("rules")) {
-      if (rule["id"] == "taken" && rule["active"] == true) return true;
-    }
-    return false;
-  })) << office.gateway->dump();
-  const auto revoked = office.gateway->verdicts("revoked");
-  office.gateway->kill9();
-  ASSERT_TRUE(taken.flowing(200)) << "it must not end before its time\n" << taken.now().text();
-  ASSERT_LT(std::chrono::system_clock::now(), deadline) << "the reload took too long";
+  for_both([](const Side& side) {
+    Office office(std::string("deadline-") + side.name);
+    const EchoServer kept_tcp(office.server, side.server, kKept + 100);
+    const std::string kept_rules = rule("kept", kKept) + rule("kept-tcp", kept_tcp.port());
+    office.up(rule("taken", kTaken) + kept_rules);
+    Stream taken(ends(office, side, kTaken), kRate, 0);
+    ASSERT_TRUE(taken.flowing(200)) << office.gateway->dump();
+    // Long enough for a reload on a busy machine, short enough to wait for.
+    const auto deadline =
+        std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now() + 30s);
+    office.gateway->reload(
+        office.config(rule("taken", kTaken, ", not_after: '" + utc(deadline) + "'") + kept_rules));
+    // Rules with a time are closed until the node has found the clock credible.
+    ASSERT_TRUE(eventually([&] {
+      const auto answer = office.gateway->json({"rules"});
+      for (const auto& rule : answer.at("rules")) {
+        if (rule["id"] == "taken" && rule["active"] == true) return true;
+      }
+      return false;
+    })) << office.gateway->dump();
+    const auto revoked = office.gateway->verdicts("revoked");
+    office.gateway->kill9();
+    ASSERT_TRUE(taken.flowing(200)) << "it must not end before its time\n" << taken.now().text();
+    ASSERT_LT(std::chrono::system_clock::now(), deadline) << "the reload took too long";
 
-  Window kept(office, kV4, kKept, kept_tcp);
-  kept.around([&] {
-    ASSERT_LT(std::chrono::system_clock::now(), deadline) << "the window opened too late";
-    ASSERT_TRUE(
-        eventually([&] { return std::chrono::system_clock::now() > deadline + 20ms; }, 60s));
-    expect_ended(office, taken, taken.now());
-    expect_ended(office, taken6, taken6.now());
+    Window kept(office, side, kKept, kept_tcp);
+    kept.around([&] {
+      ASSERT_LT(std::chrono::system_clock::now(), deadline) << "the window opened too late";
+      ASSERT_TRUE(
+          eventually([&] { return std::chrono::system_clock::now() > deadline + 20ms; }, 60s));
+      expect_ended(office, taken, taken.now());
+    });
+    kept.close();
+    const auto lost = taken.finish().lost();
+    ASSERT_TRUE(office.gateway->start()) << office.gateway->dump();
+    EXPECT_EQ(office.gateway->verdicts("revoked"), revoked + lost) << office.gateway->dump();
   });
-  kept.close();
-  const auto lost = taken.finish().lost() + taken6.finish().lost();
-  ASSERT_TRUE(office.gateway->start()) << office.gateway->dump();
-  EXPECT_EQ(office.gateway->verdicts("revoked"), revoked + lost) << office.gateway->dump();
 }
 
 SCENE(allow, next_packet) {
@@ -176,7 +178,7 @@ SCENE(allow, next_packet) {
     const std::string kept_rules = rule("kept", kKept) + rule("kept-tcp", kept_tcp.port());
     office.up(kept_rules);
     const auto denied = office.gateway->verdicts("no_rule");
-    Stream wanted(ends(office, side, kTaken), 500, 0);
+    Stream wanted(ends(office, side, kTaken), kRate, 0);
     Window kept(office, side, kKept, kept_tcp);
     kept.around([&] {
       ASSERT_TRUE(eventually([&] { return wanted.now().a_to_b.sent > 300; }));
@@ -255,6 +257,15 @@ SCENE(agent, reload) {
     const Output refused = office.gateway->cli({"reload"});
     EXPECT_EQ(refused.exit, 3) << refused.out << refused.err;
     EXPECT_NE(refused.err.find("config.yaml:"), std::string::npos) << refused.err;
+    // Nor does a rule that names nobody; `plan` says so beforehand.
+    office.gateway->configure(office.config(rules + "  - {id: y, from: [laptpo], to: [lan]}\n"));
+    for (const char* verb : {"plan", "reload"}) {
+      const Output unknown = office.gateway->cli({verb});
+      EXPECT_EQ(unknown.exit, 3) << verb << unknown.out << unknown.err;
+      EXPECT_NE(unknown.err.find("did you mean \"laptop\"?"), std::string::npos) << unknown.err;
+    }
+    EXPECT_NE(office.gateway->cli({"explain", "laptpo", "10.0.0.2:1"}).err.find("\"laptop\""),
+              std::string::npos);
   });
 }
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(2);
 constexpr size_t kAtOnce = 32;          // fewer than any queue on the way takes
+constexpr int kUnasked = 256;           // of WireGuard's 1,024; others use them too
 constexpr uint64_t kWordsInPacket = 8;  // 64 bytes
 constexpr uint64_t kNoNumber = 100'000'000;
 
@@ -82,7 +83,8 @@ void Stream::send_loop() {
     const auto now = Clock::now();
     // After a stall (a busy machine) the missed packets follow, so that the rate holds on average.
     due += std::chrono::duration<double>(now - next + kTick).count() * per_second_;
-    due = std::min<double>(due, per_second_);  // of a second at most
+    // Of a second at most; without a window no more than the queues on the way take.
+    due = std::min<double>(due, window_ == 0 ? kUnasked : per_second_);
     next = now + kTick;
     const auto most = static_cast<uint64_t>(std::min<double>(due, kAtOnce));
     due -= static_cast<double>(most);
