@@ -21,29 +21,28 @@ import (
 	"tailscale.com/types/key"
 )
 
-// region is one DERP server and one STUN server on an address. The DERP server may go and come back
-// on the same port, a new server with the same key; STUN stays.
+// region is one DERP server and one STUN server on an address. Both may go and come back on the same
+// ports, as a machine does: new servers with the same key.
 type region struct {
-	private  key.NodePrivate
-	plain    bool
-	derpAt   string
-	stunPort int
-	derp     *derpserver.Server
-	web      *httptest.Server
+	private key.NodePrivate
+	plain   bool
+	derpAt  string
+	stunAt  string
+	derp    *derpserver.Server
+	web     *httptest.Server
+	endStun context.CancelFunc
 }
 
 func newRegion(address string, plain bool) (*region, error) {
-	r := &region{private: key.NewNode(), plain: plain, derpAt: net.JoinHostPort(address, "0")}
-	if err := r.start(); err != nil {
-		return nil, err
-	}
-	stun := stunserver.New(context.Background())
-	if err := stun.Listen(net.JoinHostPort(address, "0")); err != nil {
-		return nil, err
-	}
-	go stun.Serve()
-	r.stunPort = stun.LocalAddr().(*net.UDPAddr).Port
-	return r, nil
+	anyPort := net.JoinHostPort(address, "0")
+	r := &region{private: key.NewNode(), plain: plain, derpAt: anyPort, stunAt: anyPort}
+	return r, r.start()
+}
+
+func portOf(address string) int {
+	_, port, _ := net.SplitHostPort(address)
+	number, _ := strconv.Atoi(port)
+	return number
 }
 
 func (r *region) start() error {
@@ -65,6 +64,16 @@ func (r *region) start() error {
 		shown := &r.web.TLS.Certificates[0]
 		shown.Certificate = append(slices.Clip(shown.Certificate), r.derp.MetaCert())
 	}
+
+	ctx, end := context.WithCancel(context.Background())
+	stun := stunserver.New(ctx)
+	if err := stun.Listen(r.stunAt); err != nil {
+		end()
+		return err
+	}
+	r.stunAt = stun.LocalAddr().String()
+	r.endStun = end
+	go stun.Serve()
 	return nil
 }
 
@@ -75,6 +84,7 @@ func (r *region) stop() error {
 	r.web.Listener.Close()
 	r.web.CloseClientConnections()
 	r.derp.Close() // the connections that were handed on to it
+	r.endStun()
 	r.web = nil
 	return nil
 }
@@ -91,14 +101,12 @@ func startRegions(addresses []string, plain bool) (regions, *tailcfg.DERPMap) {
 			log.Fatal(err)
 		}
 		all = append(all, r)
-		_, port, _ := net.SplitHostPort(r.derpAt)
-		derpPort, _ := strconv.Atoi(port)
 		id := i + 1
 		named.Regions[id] = &tailcfg.DERPRegion{
 			RegionID: id, RegionCode: fmt.Sprintf("lab%d", id), RegionName: fmt.Sprintf("Lab %d", id),
 			Nodes: []*tailcfg.DERPNode{{
 				Name: fmt.Sprintf("%da", id), RegionID: id, HostName: address, IPv4: address,
-				STUNPort: r.stunPort, DERPPort: derpPort, InsecureForTests: true,
+				STUNPort: portOf(r.stunAt), DERPPort: portOf(r.derpAt), InsecureForTests: true,
 			}},
 		}
 	}

@@ -6,7 +6,9 @@
 namespace sallyport::scene {
 namespace {
 
-constexpr const char* kControl = "203.0.113.1";
+// To a private address the stock client speaks plain HTTP only; else it comes back by TLS on 443.
+constexpr const char* kControl = "172.31.255.1";
+constexpr const char* kInternetRouter = "203.0.113.1";
 constexpr const char* kRegions = "203.0.113.1,203.0.113.2";
 constexpr const char* kPrivateRanges[] = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
                                           "100.64.0.0/10"};
@@ -45,7 +47,8 @@ Ground::Ground(const std::string& scene) : net(scene), internet(net.add("interne
   Net::forwarding(internet);
   std::string batch =
       "link add net0 type bridge\nlink set net0 up\naddr add 203.0.113.1/24 dev net0\n"
-      "addr add 203.0.113.2/24 dev net0\naddr add 198.51.100.9/32 dev lo\n";
+      "addr add 203.0.113.2/24 dev net0\naddr add 198.51.100.9/32 dev lo\n"
+      "addr add 172.31.255.1/32 dev lo\n";
   for (const char* range : kPrivateRanges) {
     batch += std::string("route add unreachable ") + range + "\n";
   }
@@ -64,7 +67,7 @@ Ground::Host Ground::host(const std::string& name, const std::vector<Nat>& nats,
   Host out{.netns = net.add(name), .address = {}, .routers = {}};
   int number = next_++;
   std::string outside = internet;
-  std::string gateway = kControl;
+  std::string gateway = kInternetRouter;
   std::string address = on_internet(number);
   const auto plug_in = [&](const std::string& netns, const std::string& inner) {
     const std::string far = name.substr(0, 8) + "-" + std::to_string(out.routers.size());
@@ -88,6 +91,12 @@ Ground::Host Ground::host(const std::string& name, const std::vector<Nat>& nats,
   plug_in(out.netns, device);
   out.address = address;
   return out;
+}
+
+std::string Ground::out_address(const Host& host) {
+  if (host.routers.empty()) return host.address;
+  return sh("ip -4 -o addr show dev wan | awk '{split($4, a, \"/\"); printf a[1]}'",
+            host.routers.back());
 }
 
 void Ground::forget_mappings(const std::string& router) {

@@ -2,8 +2,9 @@
 /// The ground of a tailnet's scenes: an internet with the reference's control server, DERP and STUN
 /// on it, and hosts behind NATs of any kind.
 ///
-///                  internet: bridge net0 203.0.113.1, .2: control, two DERP regions, two STUNs;
-///                            198.51.100.9: some server; private ranges are unreachable
+///                  internet: bridge net0 203.0.113.1, .2: a DERP region and STUN each;
+///                            172.31.255.1: control; 198.51.100.9: some server;
+///                            all other private addresses are unreachable
 ///         .10 |                 .11 |                        .12 |
 ///         host (no NAT)         router: NAT                  router: NAT
 ///                          192.168.11.1 |               192.168.12.1 |
@@ -42,6 +43,8 @@ class Ground {
   /// next to the host first; none: on the internet itself.
   Host host(const std::string& name, const std::vector<Nat>& nats,
             const std::string& device = "eth0");
+  /// The address that the internet sees it by.
+  static std::string out_address(const Host& host);
   /// Its mappings are lost, and new ones get other ports: as a router that was switched off and on.
   static void forget_mappings(const std::string& router);
   /// From now on a router, or a host, drops what this matches ("ip daddr 203.0.113.1 udp dport 9",

@@ -13,14 +13,18 @@ namespace {
 // Two stock nodes behind two home routers need 5 s where their first probes cross.
 constexpr std::chrono::milliseconds kDirectLimit = 20s;
 constexpr std::chrono::milliseconds kStays = 6s;
+// A node asks for its own address every 20 to 26 s.
+constexpr std::chrono::milliseconds kNextStun = 60s;
 
 class interop_ground : public Played {};
 
 struct Pair {
   Pair(const std::string& scene, const std::vector<Nat>& near, const std::vector<Nat>& far)
       : ground(scene),
-        a(ground, ground.host("near", near), "near"),
-        b(ground, ground.host("far", far), "far") {
+        a_host(ground.host("near", near)),
+        b_host(ground.host("far", far)),
+        a(ground, a_host, "near"),
+        b(ground, b_host, "far") {
     a.up();
     b.up();
     EXPECT_TRUE(eventually([&] { return a.peer(b.ip()).is_object(); })) << dump();
@@ -30,7 +34,7 @@ struct Pair {
   bool direct(std::chrono::milliseconds limit) {
     return eventually(
         [&] {
-          a.order("ping", {{"to", b.ip()}, {"type", "disco"}}, 2s);
+          a.nudge(b.ip());
           return !a.direct_to(b.ip()).empty();
         },
         limit);
@@ -38,6 +42,7 @@ struct Pair {
   std::string dump() { return ground.dump() + a.dump() + b.dump(); }
 
   Ground ground;
+  Ground::Host a_host, b_host;
   Stock a, b;
 };
 
@@ -72,6 +77,36 @@ TEST_F(interop_ground, relayed_between_an_easy_and_a_hard_nat) {
   stays_on_derp("mixed", {Nat::kEasy}, {Nat::kHard});
 }
 TEST_F(interop_ground, relayed_without_udp) { stays_on_derp("noudp", {Nat::kNoUdp}, {}); }
+
+TEST_F(interop_ground, a_router_forgets) {
+  Pair pair("forgets", {Nat::kEasy}, {Nat::kEasy});
+  ASSERT_TRUE(pair.direct(kDirectLimit)) << pair.dump();
+  const std::string before = pair.a.direct_to(pair.b.ip());
+  Ground::forget_mappings(pair.b_host.routers.back());
+  EXPECT_TRUE(eventually(
+      [&] {
+        pair.a.nudge(pair.b.ip());
+        const std::string now = pair.a.direct_to(pair.b.ip());
+        return !now.empty() && now != before;
+      },
+      kNextStun))
+      << pair.dump();
+  pair.expect_data();
+}
+
+TEST_F(interop_ground, a_direction_is_cut) {
+  Pair pair("cut", {Nat::kEasy}, {Nat::kEasy});
+  ASSERT_TRUE(pair.direct(kDirectLimit)) << pair.dump();
+  const std::string router = pair.b_host.routers.back();
+  Ground::drop(router, "ip daddr " + Ground::out_address(pair.a_host) + " meta l4proto udp");
+  EXPECT_TRUE(eventually([&] {
+    pair.a.nudge(pair.b.ip());
+    return pair.a.direct_to(pair.b.ip()).empty();
+  })) << pair.dump();
+  pair.expect_data();
+  Ground::admit(router);
+  EXPECT_TRUE(pair.direct(kDirectLimit)) << pair.dump();
+}
 
 }  // namespace
 }  // namespace sallyport::scene

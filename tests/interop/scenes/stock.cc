@@ -65,6 +65,12 @@ Json Stock::peer(const std::string& ip) {
   return {};
 }
 
+void Stock::nudge(const std::string& ip) {
+  if (Clock::now() < next_nudge_) return;
+  next_nudge_ = Clock::now() + 500ms;
+  order("ping", {{"to", ip}, {"type", "disco"}}, 1s);
+}
+
 std::string Stock::direct_to(const std::string& ip) {
   const Json found = peer(ip);
   return found.is_object() ? found.value("CurAddr", "") : "";

@@ -31,6 +31,8 @@ class Stock {
 
   /// What its status says of the peer with this tailnet address; null: it knows none.
   Json peer(const std::string& ip);
+  /// Pings that peer now and then, so that the two look for a path: not more often than people do.
+  void nudge(const std::string& ip);
   /// Where its packets to that peer go directly, or "" (DERP, or it sends none).
   std::string direct_to(const std::string& ip);
 
@@ -60,6 +62,7 @@ class Stock {
   [[nodiscard]] Json words_of(const StockOptions& options) const;
 
   std::string name_, netns_, control_url_, ip_, key_;
+  Clock::time_point next_nudge_{};
   Servant servant_;
 };
 
