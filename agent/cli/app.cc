@@ -16,8 +16,10 @@
 #include "agent/base/version.h"
 #include "agent/cli/client.h"
 #include "agent/cli/completion.h"
+#include "agent/cli/context.h"
 #include "agent/cli/peer_add.h"
 #include "agent/cli/render.h"
+#include "agent/cli/tailnet.h"
 #include "agent/cli/terminal.h"
 #include "agent/model/keys.h"
 #include "agent/model/nearest.h"
@@ -26,38 +28,7 @@
 namespace sallyport::cli {
 namespace {
 
-struct Context {
-  std::string run_dir = "/run/sallyport";
-  bool json = false;
-  ExitCode exit = ExitCode::kDone;
-};
-
 std::string in_quotes(const std::string& word) { return "'" + printable(word) + "'"; }
-
-void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
-void print_text(const Context& context, const std::string& text) {
-  print(context.json ? Json{{"v", 1}, {"text", text}}.dump() + "\n" : text);
-}
-
-void complain(Context& context, const Complaint& complaint) {
-  if (context.json) print(complaint.json().dump() + "\n");
-  std::fputs(("sallyport: " + complaint.text() + "\n").c_str(), stderr);
-  context.exit = complaint.code;
-}
-
-using Renderer = std::string (*)(const Json&, bool colour);
-
-std::optional<Json> show(Context& context, const std::string& verb, const Json& args,
-                         Renderer render) {
-  auto answer = ask_once(context.run_dir, verb, args);
-  if (!answer) {
-    complain(context, answer.error());
-    return {};
-  }
-  print(context.json ? answer->dump() + "\n" : render(*answer, colour_wanted()));
-  return *answer;
-}
 
 // verb, help, renderer: those that ask one question without words of their own.
 struct Question {
@@ -313,6 +284,7 @@ int run(int argc, char** argv) {
   add_flows(app, context);
   add_doctor(app, context);
   add_changes(app, context);
+  add_tailnet(app, context);
   add_peer_commands(app, context);
   add_keys(app, context);
   add_texts(app, context);

@@ -93,6 +93,7 @@ struct JoinConfig {
   std::string auth_key;  // empty: a person logs in
   std::string ca_file;   // empty: the system's
   std::chrono::seconds max_netmap_age = std::chrono::days(7);
+  bool snat_by_default = true;       // prefs.snat has the routes for which it counts, if it is off
   bool advertise_exit_node = false;  // prefs.advertise_routes has both /0 for it
   JoinPrefs prefs;
   Position where;

@@ -104,6 +104,8 @@ constexpr Binding kBindings[] = {
        d.config.join->prefs.snat.insert_or_assign(one.prefix, one.on);
        d.snat.insert_or_assign(one.prefix, m);
      }},
+    {"join.snat_subnet_routes",
+     [](Draft& d, Value& v, Mark) { d.config.join->snat_by_default = take<bool>(v); }},
     {"join.ca", [](Draft& d, Value& v, Mark) { d.config.join->ca_file = take<std::string>(v); }},
     {"join.max_netmap_age",
      [](Draft& d, Value& v, Mark) { d.config.join->max_netmap_age = take<Seconds>(v); }},

@@ -34,6 +34,7 @@ struct Node::Entry {
   std::string key;
   Mark mark;
   Node value;
+  bool from_prefs = false;  // another file, of which this map became a part
 };
 
 /// A text is read up to these bounds, so that nobody's file costs more than they say.

@@ -114,7 +114,8 @@ std::string beside(const std::string& path, const std::string& name) {
 
 Outside this_machine() { return {.read_secret = read_secret, .zone_names = zone_names}; }
 
-Result<Reading, std::vector<InputError>> load_config(const std::string& path) {
+Result<Reading, std::vector<InputError>> load_config(const std::string& path,
+                                                     const SourceFile* prefs) {
   std::vector<InputError> errors;
   const auto refuse = [&](const std::string& file, const Unreadable& why) {
     errors.push_back({{file, 0, 0}, "cannot be read: " + why.text(), why.remedy});
@@ -137,7 +138,7 @@ Result<Reading, std::vector<InputError>> load_config(const std::string& path) {
     }
   }
   if (!errors.empty()) return Fail{std::move(errors)};
-  return parse_config(files, this_machine());
+  return parse_config(files, this_machine(), prefs);
 }
 
 }  // namespace sallyport::options

@@ -10,9 +10,10 @@
 
 namespace sallyport::options {
 
-/// Reads `path` and peers.d/*.yaml beside it, by name. Nothing of this process changes; every error
-/// is an InputError (exit 3), an unreadable file included.
-Result<Reading, std::vector<InputError>> load_config(const std::string& path);
+/// `prefs`: see parse_config(). Reads `path` and peers.d/*.yaml beside it, by name. Nothing of this
+/// process changes; every error is an InputError (exit 3), an unreadable file included.
+Result<Reading, std::vector<InputError>> load_config(const std::string& path,
+                                                     const SourceFile* prefs = nullptr);
 
 /// This machine: secrets from files that only their owner may read, time zones from tzdata.
 Outside this_machine();

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "agent/base/text.h"
@@ -53,8 +54,12 @@ bool is_open_map(const Option& option) {
 class Reader {
  public:
   Reader(Draft& draft, Complaints& complaints, std::vector<InputError>& warnings,
-         const Outside& outside)
-      : draft_(draft), complaints_(complaints), warnings_(warnings), outside_(outside) {}
+         const Outside& outside, std::string prefs_file)
+      : draft_(draft),
+        complaints_(complaints),
+        warnings_(warnings),
+        outside_(outside),
+        prefs_file_(std::move(prefs_file)) {}
 
   void read_main(const Node& root) {
     if (root.type != Node::Type::kMap)
@@ -112,7 +117,10 @@ class Reader {
         add(entry.mark, "key " + quote(entry.key) + " is not in this version");
         continue;
       }
+      const std::string file = draft_.file;
+      if (entry.from_prefs) draft_.file = prefs_file_;
       read_value(**option, entry, child_path(path, **option));
+      draft_.file = file;
     }
     for (const Option* option : known) {
       const bool given =
@@ -352,19 +360,55 @@ class Reader {
   Complaints& complaints_;
   std::vector<InputError>& warnings_;
   const Outside& outside_;
+  std::string prefs_file_;
   std::vector<std::string> zones_;
 };
+
+/// Gives the main file what it does not say itself. The answer: what it does say, in the sections
+/// that prefs have too.
+std::map<std::string, Position> merge_prefs(Node& main, Node prefs, const std::string& main_file) {
+  const auto section_of = [&](std::string_view name) {
+    return std::ranges::find(main.entries, name, &Node::Entry::key);
+  };
+  std::map<std::string, Position> stated;
+  for (const char* name : {"join", "node"}) {
+    const auto section = section_of(name);
+    if (section == main.entries.end()) continue;
+    for (const Node::Entry& entry : section->value.entries) {
+      stated.emplace(std::string(name) + "." + entry.key,
+                     Position{main_file, entry.mark.line, entry.mark.column});
+    }
+  }
+  for (Node::Entry& said : prefs.entries) {
+    if (said.value.type != Node::Type::kMap) continue;  // "version"
+    const auto section = section_of(said.key);
+    if (section == main.entries.end()) {
+      said.from_prefs = true;
+      main.entries.push_back(std::move(said));
+      continue;
+    }
+    if (section->value.type != Node::Type::kMap) continue;  // the reader complains
+    for (Node::Entry& entry : said.value.entries) {
+      if (stated.contains(said.key + "." + entry.key)) continue;
+      entry.from_prefs = true;
+      section->value.entries.push_back(std::move(entry));
+    }
+  }
+  return stated;
+}
 
 }  // namespace
 
 Result<Reading, std::vector<InputError>> parse_config(std::span<const SourceFile> files,
-                                                      const Outside& outside) {
+                                                      const Outside& outside,
+                                                      const SourceFile* prefs) {
   std::vector<std::string> names;
   for (const SourceFile& file : files) names.push_back(file.name);
   Complaints complaints(names);
   Draft draft;
   std::vector<InputError> warnings;
-  Reader reader(draft, complaints, warnings, outside);
+  Reader reader(draft, complaints, warnings, outside, prefs == nullptr ? "" : prefs->name);
+  std::map<std::string, Position> stated;
   for (size_t i = 0; i < files.size(); ++i) {
     draft.file = files[i].name;
     if (i == 0) draft.main_file = files[i].name;
@@ -373,6 +417,11 @@ Result<Reading, std::vector<InputError>> parse_config(std::span<const SourceFile
       auto error = std::move(root).error();
       complaints.add(std::move(error.where), std::move(error.message), std::move(error.hint));
     } else if (i == 0) {
+      if (prefs != nullptr) {
+        auto said = parse_document(prefs->text, prefs->name);
+        if (!said) return Fail{std::vector<InputError>{std::move(said).error()}};
+        stated = merge_prefs(*root, std::move(*said), files[i].name);
+      }
       reader.read_main(*root);
     } else {
       reader.read_peers(*root);
@@ -385,8 +434,12 @@ Result<Reading, std::vector<InputError>> parse_config(std::span<const SourceFile
       draft.config.join->prefs.advertise_routes.push_back(*Prefix::parse(all));
     }
   }
+  if (draft.config.join && !draft.config.join->snat_by_default) {
+    JoinPrefs& wishes = draft.config.join->prefs;
+    for (const Prefix& route : wishes.advertise_routes) wishes.snat.try_emplace(route, false);
+  }
   draft.config.groups = flatten(draft.config.groups);
-  return Reading{std::move(draft.config), std::move(warnings)};
+  return Reading{std::move(draft.config), std::move(stated), std::move(warnings)};
 }
 
 }  // namespace sallyport::options

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,13 +34,18 @@ struct Outside {
 
 struct Reading {
   Config config;
+  /// Keys that prefs could hold too and config.yaml has: "join.url".
+  std::map<std::string, Position> stated;
   std::vector<InputError> warnings;  // the configuration is good, but: secrets in plain sight
 };
 
+/// `prefs`: what `sallyport up` and `set` have said, with the keys of config.yaml; one that is
+/// written in config.yaml counts there and not here.
 /// The first file is config.yaml; the others are peers.d/*.yaml, each `peers: [...]` or one peer.
 /// Groups hold peers only: groups within groups are replaced by their peers.
 /// All errors are told, at most 20, sorted by place, and one more that counts the rest.
 Result<Reading, std::vector<InputError>> parse_config(std::span<const SourceFile> files,
-                                                      const Outside& outside);
+                                                      const Outside& outside,
+                                                      const SourceFile* prefs = nullptr);
 
 }  // namespace sallyport::options

@@ -183,6 +183,8 @@ inline constexpr Option kOptions[] = {
     {.path = "join.snat", .kind = Kind::kSwitches,
      .help = "For each offered LAN: do its hosts see our address (on, the default) or the peer's?",
      .example = "192.168.1.0/24: off"},
+    {.path = "join.snat_subnet_routes", .kind = Kind::kBool, .fallback = "true",
+     .help = "What holds for offered LANs that join.snat does not name.", .example = "off"},
     {.path = "join.ca", .kind = Kind::kText, .fallback = "the system's",
      .help = "File of the certificates that control server and relays are checked against.",
      .example = "/etc/sallyport/ca.pem"},

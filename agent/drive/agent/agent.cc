@@ -13,9 +13,9 @@
 
 #include "agent/base/log.h"
 #include "agent/drive/agent/kernel_attacher.h"
+#include "agent/drive/agent/stored_prefs.h"
 #include "agent/io/clock.h"
 #include "agent/model/endpoint.h"
-#include "agent/options/load.h"
 
 namespace sallyport {
 namespace {
@@ -68,7 +68,7 @@ Agent::~Agent() = default;
 Result<std::unique_ptr<Agent>, AgentEnd> Agent::start(io::Loop& loop, AgentOptions options,
                                                       ServiceManager manager, Probe probe,
                                                       WireGuardPart wireguard) {
-  auto reading = options::load_config(options.directories.config);
+  auto reading = load_configuration(options.directories);
   if (!reading) {
     return Fail{AgentEnd{ExitCode::kInvalidInput, std::move(reading).error(), false}};
   }

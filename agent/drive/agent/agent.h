@@ -118,6 +118,7 @@ class Agent {
   ControlAnswer answer_peer_offer(const Json& args);
   ControlAnswer answer_doctor_fixing(bool fix);
   ControlAnswer answer_plan_of_file();
+  ControlAnswer answer_prefs(const Json& args, bool connect);
   std::vector<Finding> findings(bool thorough);
   std::vector<Description> pending();
   [[nodiscard]] PolicyDriver::Now now() const;

@@ -12,6 +12,7 @@
 
 #include "agent/base/log.h"
 #include "agent/drive/agent/agent.h"
+#include "agent/drive/agent/stored_prefs.h"
 #include "agent/io/clock.h"
 #include "agent/options/load.h"
 #include "agent/options/scalar.h"
@@ -154,9 +155,39 @@ ControlAnswer Agent::answer(const std::string& verb, const Json& args) {
   }
   if (verb == "doctor") return answer_doctor_fixing(args.value("fix", false));
   if (verb == "plan") return answer_plan_of_file();
+  if (verb == "up") return answer_prefs(args, /*connect=*/true);
+  if (verb == "set") return answer_prefs(args, /*connect=*/false);
   if (verb == "peer-offer") return answer_peer_offer(args);
   return Fail{ControlRefusal{
       ExitCode::kUsage, {{}, "\"" + verb + "\" is no verb of this agent", "sallyport --help"}, {}}};
+}
+
+// Nothing of it is kept unless all of it is good.
+ControlAnswer Agent::answer_prefs(const Json& args, bool connect) {
+  const auto now = load_configuration(instance_.directories());
+  if (!now) return Fail{refusal_of(ExitCode::kInvalidInput, now.error())};
+  const auto kept = instance_.read_state(kPrefsFile);
+  if (!kept) return Fail{ControlRefusal{ExitCode::kFailed, {{}, kept.error().text(), {}}, {}}};
+  const options::SourceFile prefs{
+      instance_.directories().state + "/" + kPrefsFile,
+      TRY(changed_prefs(kept->value_or(""), args.value("flags", Json::object()),
+                        args.value("reset", false), now->stated))};
+  auto next = options::load_config(instance_.directories().config, &prefs);
+  if (!next) return Fail{refusal_of(ExitCode::kInvalidInput, std::move(next).error())};
+  if (connect && !next->config.join) {
+    return Fail{ControlRefusal{ExitCode::kUsage,
+                               {{},
+                                "there is no tailnet to join",
+                                "sallyport up --login-server https://control.example.org"},
+                               {}}};
+  }
+  if (const auto written = instance_.write_state(kPrefsFile, prefs.text); !written)
+    return Fail{ControlRefusal{ExitCode::kFailed, {{}, written.error().text(), {}}, {}}};
+  if (connect || data_plane_) {
+    auto errors = reload();
+    if (!errors.empty()) return Fail{refusal_of(ExitCode::kInvalidInput, std::move(errors))};
+  }
+  return Json{{"joined", next->config.join.has_value()}};
 }
 
 // What only the netmap knows, the node tells: no name of a stranger's passes through here.
@@ -206,7 +237,7 @@ ControlAnswer Agent::answer_doctor_fixing(bool fix) {
 }
 
 ControlAnswer Agent::answer_plan_of_file() {
-  auto reading = options::load_config(options_.directories.config);
+  auto reading = load_configuration(options_.directories);
   if (!reading) {
     return Fail{refusal_of(ExitCode::kInvalidInput, std::move(reading).error())};
   }

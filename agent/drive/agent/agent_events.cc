@@ -9,8 +9,8 @@
 #include "agent/base/log.h"
 #include "agent/base/version.h"
 #include "agent/drive/agent/agent.h"
+#include "agent/drive/agent/stored_prefs.h"
 #include "agent/io/clock.h"
-#include "agent/options/load.h"
 
 namespace sallyport {
 namespace {
@@ -267,7 +267,7 @@ void Agent::on_signal(int signal) {
 }
 
 std::vector<InputError> Agent::reload() {
-  auto reading = options::load_config(options_.directories.config);
+  auto reading = load_configuration(options_.directories);
   if (!reading) return std::move(reading).error();
   for (const InputError& warning : reading->warnings) {
     log_warning("config_warning text=\"{}\"", warning.text());
