@@ -30,6 +30,10 @@ namespace {
 
 std::string in_quotes(const std::string& word) { return "'" + printable(word) + "'"; }
 
+void print_text(const Context& context, const std::string& text) {
+  print(context.json ? Json{{"v", 1}, {"text", text}}.dump() + "\n" : text);
+}
+
 // verb, help, renderer: those that ask one question without words of their own.
 struct Question {
   const char* verb;

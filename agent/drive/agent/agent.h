@@ -81,6 +81,7 @@ class Agent {
   Result<void> hold_paths(const Config& config);
   void hold_no_paths();
   [[nodiscard]] BoundsFacts bounds_facts() const;
+  [[nodiscard]] PublicKey called() const;
   [[nodiscard]] WallTime saved_clock() const;
   Result<Fd> listener(const std::string& name, const std::string& path, mode_t mode);
   Result<void> write_ready();

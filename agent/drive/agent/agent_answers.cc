@@ -101,6 +101,11 @@ std::vector<Finding> Agent::findings(bool thorough) {
                    .down = thorough && !data_plane_});
 }
 
+// What WireGuard calls us.
+PublicKey Agent::called() const {
+  return (node_state_.key ? *node_state_.key : *private_key_).public_key();
+}
+
 // What the next turn would do, the device itself looked at; a step that failed is told as such.
 std::vector<Description> Agent::pending() {
   if (!kernel_driver_ || !private_key_ || !failures_.empty()) return {};
@@ -127,7 +132,7 @@ ControlAnswer Agent::answer_with(const std::function<ControlAnswer(const AgentVi
                .data_plane = data_plane_.get(),
                .drops = drops_,
                .kernel = probe_.kernel,
-               .self = private_key_ ? private_key_->public_key() : PublicKey{},
+               .self = private_key_ ? called() : PublicKey{},
                .state = !data_plane_ ? "Stopped"
                         : running_   ? "Running"
                                      : "Starting",
@@ -307,7 +312,7 @@ ControlAnswer Agent::answer_peer_offer(const Json& args) {
       {"reachable", std::move(reachable)},
       {"dns", std::move(dns)},
       {"mtu", kWgMtu},
-      {"node_key", private_key_->public_key().text()},
+      {"node_key", called().text()},
       {"endpoint", has_port  ? endpoint
                    : bare_v6 ? fmt::format("[{}]:{}", endpoint, wg_port_)
                              : fmt::format("{}:{}", endpoint, wg_port_)},

@@ -354,6 +354,7 @@ Json TailnetAnswers::status(Json agent) const {
   } else {
     self["name"] = tailnet_.orders().hostname;
   }
+  self["public_key"] = self.value("node_key", "");  // as WireGuard writes it
   self["node_key"] = node_key_text(tailnet_.control().identity().node.public_key());
   Json control{{"url", tailnet_.orders().url}, {"connected", status.connected}};
   control["last_frame_s"] =
