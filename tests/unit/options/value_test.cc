@@ -105,6 +105,44 @@ TEST(value, dataplane) {
   EXPECT_EQ(config.dataplane.timeouts.tcp_closing, 60s);
 }
 
+TEST(value, join) {
+  const Config config = accepted(
+      "version: 1\njoin:\n  url: https://control.example.org:8443\n  auth_key: tskey-auth-x\n"
+      "  advertise_routes: [10.1.0.0/16, 10.2.0.0/16]\n  advertise_exit_node: on\n"
+      "  accept_routes: on\n  snat: {10.2.0.0/16: on}\n  snat_subnet_routes: off\n"
+      "  ca: /etc/ca.pem\n  max_netmap_age: 1d\n");
+  ASSERT_TRUE(config.join);
+  const JoinConfig& join = *config.join;
+  EXPECT_EQ(join.url, "https://control.example.org:8443");
+  EXPECT_EQ(join.auth_key, "tskey-auth-x");
+  EXPECT_THAT(join.prefs.advertise_routes, ElementsAre(prefix("10.1.0.0/16"), prefix("10.2.0.0/16"),
+                                                       prefix("0.0.0.0/0"), prefix("::/0")));
+  EXPECT_TRUE(join.prefs.accept_routes);
+  EXPECT_FALSE(join.prefs.snat.at(prefix("10.1.0.0/16")));
+  EXPECT_TRUE(join.prefs.snat.at(prefix("10.2.0.0/16")));
+  EXPECT_EQ(join.ca_file, "/etc/ca.pem");
+  EXPECT_EQ(join.max_netmap_age, 24h);
+  EXPECT_FALSE(accepted("version: 1\n").join);
+}
+
+TEST(value, preferences_fill_what_the_configuration_leaves_open) {
+  const std::array files{SourceFile{"c.yaml", "version: 1\njoin: {url: 'https://a'}\n"}};
+  const SourceFile prefs{"prefs.json",
+                         R"({"version": 1, "node": {"hostname": "gate"},
+                             "join": {"url": "https://b", "accept_routes": true}})"};
+  const auto reading = parse_config(files, Outside{}, &prefs);
+  ASSERT_TRUE(reading);
+  EXPECT_EQ(reading->config.join->url, "https://a");
+  EXPECT_TRUE(reading->config.join->prefs.accept_routes);
+  EXPECT_EQ(reading->config.node.hostname, "gate");
+  EXPECT_EQ(reading->stated, (std::map<std::string, Position>{{"join.url", {"c.yaml", 2, 8}}}));
+
+  const SourceFile wrong{"prefs.json", R"({"version": 1, "join": {"advertise_routes": ["x"]}})"};
+  const auto refused = parse_config(files, Outside{}, &wrong);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().front().where.file, "prefs.json");
+}
+
 TEST(value, peer) {
   const Config config = accepted(
       std::string("version: 1\npeers:\n  - name: a\n    public_key: ") + kKeyA +
