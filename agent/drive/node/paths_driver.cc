@@ -132,7 +132,7 @@ void PathsDriver::netcheck(std::function<void(const NetcheckReport&)> answer) {
   run(paths_.start_netcheck(io::boot_now()));
 }
 
-void PathsDriver::run(PathsActions actions) {
+void PathsDriver::run(const PathsActions& actions) {
   for (const PathsAction& action : actions) {
     std::visit([this](const auto& a) { act(a); }, action);
   }
@@ -151,19 +151,19 @@ void PathsDriver::rearm() {
 }
 
 void PathsDriver::on_parked(const IpAddress& parking, ByteView packet) {
-  Paths::ToDerp to = paths_.on_parked(parking, packet, io::boot_now());
+  const Paths::ToDerp to = paths_.on_parked(parking, packet, io::boot_now());
   if (to.route == DerpRoute::kNow) {
     DerpConnection* const connection = connection_of(to.region);
     // What has no room is lost, as on any path.
     if (connection != nullptr) std::ignore = connection->send_packet(to.peer, packet);
   }
-  run(std::move(to.actions));
+  run(to.actions);
 }
 
 void PathsDriver::on_derp_message(uint16_t region, const derp::Message& message) {
-  Paths::FromDerp from = paths_.on_derp_message(region, message, io::boot_now());
+  const Paths::FromDerp from = paths_.on_derp_message(region, message, io::boot_now());
   if (from.inject) relay_socket_->inject(*from.inject, std::get<derp::RecvPacket>(message).packet);
-  run(std::move(from.actions));
+  run(from.actions);
 }
 
 DerpConnection* PathsDriver::connection_of(uint16_t region) {
@@ -197,9 +197,8 @@ void PathsDriver::act(const DialRegion& dial) {
 }
 
 void PathsDriver::on_derp_closed(uint16_t region, uint64_t dial, const std::string& why) {
-  const std::string reason = why;  // it may be the connection's
   act(CloseRegion{region, dial});
-  run(paths_.on_derp_closed(region, dial, reason, io::boot_now()));
+  run(paths_.on_derp_closed(region, dial, why, io::boot_now()));
 }
 
 void PathsDriver::act(const SendFrame& send) {

@@ -129,7 +129,7 @@ class PathsDriver {
   PathsDriver(io::Loop& loop, io::TlsContext tls, const PathsDriverOptions& options,
               PathsHooks hooks);
   Result<void> open(PathsDriverOptions options);
-  void run(PathsActions actions);
+  void run(const PathsActions& actions);
   void rearm();
   void act(const SendDatagram& send);
   void act(const DialRegion& dial);
