@@ -211,7 +211,7 @@ std::string render_ping(const Json& answer, bool) {
 std::string render_netcheck(const Json& answer, bool colour) {
   const auto yes = [&](const char* member) { return answer.value(member, false) ? "yes" : "no"; };
   const Json varies = answer.value("MappingVariesByDestIP", Json());
-  std::string out = fmt::format(
+  const std::string out = fmt::format(
       "UDP            {}\nIPv4           {} {}\nIPv6           {} {}\nhard NAT       {}\n"
       "nearest relay  region {}\n\n",
       yes("UDP"), yes("IPv4"), printable(answer.value("GlobalV4", "")), yes("IPv6"),
@@ -219,7 +219,8 @@ std::string render_netcheck(const Json& answer, bool colour) {
       varies.is_boolean() ? (varies.get<bool>() ? "yes" : "no") : "not known",
       answer.value("PreferredDERP", 0));
   Table table({"REGION", "LATENCY"});
-  for (const auto& [region, ns] : answer.value("RegionLatency", Json::object()).items()) {
+  const Json latencies = answer.value("RegionLatency", Json::object());
+  for (const auto& [region, ns] : latencies.items()) {
     table.add({printable(region), fmt::format("{:.1f} ms", ns.get<double>() / 1e6)});
   }
   return table.empty() ? out + "No relay answered.\n" : out + table.text(colour);

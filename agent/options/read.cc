@@ -364,6 +364,10 @@ class Reader {
   std::vector<std::string> zones_;
 };
 
+std::string path_of(std::string_view section, const std::string& key) {
+  return std::string(section).append(".").append(key);
+}
+
 /// Gives the main file what it does not say itself. The answer: what it does say, in the sections
 /// that prefs have too.
 std::map<std::string, Position> merge_prefs(Node& main, Node prefs, const std::string& main_file) {
@@ -375,7 +379,7 @@ std::map<std::string, Position> merge_prefs(Node& main, Node prefs, const std::s
     const auto section = section_of(name);
     if (section == main.entries.end()) continue;
     for (const Node::Entry& entry : section->value.entries) {
-      stated.emplace(std::string(name) + "." + entry.key,
+      stated.emplace(path_of(name, entry.key),
                      Position{main_file, entry.mark.line, entry.mark.column});
     }
   }
@@ -389,7 +393,7 @@ std::map<std::string, Position> merge_prefs(Node& main, Node prefs, const std::s
     }
     if (section->value.type != Node::Type::kMap) continue;  // the reader complains
     for (Node::Entry& entry : said.value.entries) {
-      if (stated.contains(said.key + "." + entry.key)) continue;
+      if (stated.contains(path_of(said.key, entry.key))) continue;
       entry.from_prefs = true;
       section->value.entries.push_back(std::move(entry));
     }

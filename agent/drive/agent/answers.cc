@@ -246,6 +246,7 @@ ControlAnswer answer_explain(const AgentView& view, const Json& args) {
   const auto from = place_of(view.config, src);
   if (!from) {
     std::vector<std::string> names;
+    names.reserve(view.config.peers.size());
     for (const PeerConfig& peer : view.config.peers) names.push_back(peer.name);
     const auto meant = nearest(src, names);
     return Fail{invalid("\"" + src + "\" is neither an address nor a peer",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "agent/drive/agent/stored_prefs.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <fstream>
@@ -51,14 +53,15 @@ Result<std::string, ControlRefusal> changed_prefs(std::string_view text, const J
           ExitCode::kUsage, {{}, quote(name) + " is no preference", "sallyport set --help"}, {}}};
     }
     const std::string section(flag->section);
-    const auto written = stated.find(section + "." + name);
+    const std::string key = fmt::format("{}.{}", section, name);
+    const auto written = stated.find(key);
     if (written != stated.end()) {
-      return Fail{ControlRefusal{ExitCode::kRefused,
-                                 {written->second,
-                                  std::string(flag->word) + " is decided by " + section + "." +
-                                      name + " of the configuration",
-                                  "change it there, then: sallyport reload"},
-                                 {}}};
+      return Fail{
+          ControlRefusal{ExitCode::kRefused,
+                         {written->second,
+                          fmt::format("{} is decided by {} of the configuration", flag->word, key),
+                          "change it there, then: sallyport reload"},
+                         {}}};
     }
     if (value.is_null()) {
       if (prefs.contains(section)) prefs[section].erase(name);
@@ -75,7 +78,7 @@ Result<std::string, ControlRefusal> changed_prefs(std::string_view text, const J
 Result<options::Reading, std::vector<InputError>> load_configuration(
     const Directories& directories) {
   options::SourceFile prefs{directories.state + "/" + kPrefsFile, {}};
-  std::ifstream file(prefs.name);
+  const std::ifstream file(prefs.name);
   if (!file) return options::load_config(directories.config);
   std::ostringstream text;
   text << file.rdbuf();

@@ -203,6 +203,10 @@ void Session::lose(const std::string& why, Moment at, Actions& out) {
   retry_at_ = at.now + backoff_.next(random_);
   error_ = why;
   out.push_back(Note{"control.lost", why});
+  // After a reboot nobody else may be there to tell what has changed lately.
+  if (!save_at_ || *save_at_ > at.now + kSaveAfter) return;
+  save_at_ = at.now;
+  save_if_due(at, out);
 }
 
 Exchange* Session::ping_of(ConnectionId id) {
