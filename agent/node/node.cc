@@ -118,13 +118,13 @@ NodeActions Node::on(const channel::Withdrawn& withdrawn, WallTime, Instant now)
   return advance(now);
 }
 
-NodeActions Node::on_plan(const std::vector<ObjectId>& deletes, std::vector<NodeObject> puts,
+NodeActions Node::on_plan(const std::vector<ObjectId>& deletes, const std::vector<NodeObject>& puts,
                           Instant now) {
   for (const ObjectId& id : deletes) {
     erase(wanted_, id);
     mark(id);
   }
-  for (NodeObject& object : puts) {
+  for (const NodeObject& object : puts) {
     mark(id_of(object));
     put(wanted_, object);
   }

@@ -51,7 +51,7 @@ class Node {
   /// The answer to a Lookup; empty: none, or no such name.
   NodeActions on_lookup(const std::string& host, const std::vector<IpAddress>& found, Instant now);
   /// What the tailnet is to be served with: those objects are other ones now, the rest stays.
-  NodeActions on_plan(const std::vector<ObjectId>& deletes, std::vector<NodeObject> puts,
+  NodeActions on_plan(const std::vector<ObjectId>& deletes, const std::vector<NodeObject>& puts,
                       Instant now);
   /// The steps are on their way to the agent, past the epochs.
   void on_move(const PathSteps& path, uint16_t relay_port);

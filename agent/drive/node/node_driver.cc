@@ -28,8 +28,8 @@ Result<std::unique_ptr<NodeDriver>> NodeDriver::start(io::Loop& loop, Fd agent, 
     driver->tailnet_ = TRY(Tailnet::create(
         loop, *join, std::move(opening.fds),
         {.on_plan =
-             [self](const std::vector<ObjectId>& deletes, std::vector<NodeObject> puts) {
-               self->run(self->node_.on_plan(deletes, std::move(puts), io::boot_now()));
+             [self](const std::vector<ObjectId>& deletes, const std::vector<NodeObject>& puts) {
+               self->run(self->node_.on_plan(deletes, puts, io::boot_now()));
              },
          .on_move =
              [self](const PathSteps& path) {

@@ -171,7 +171,7 @@ void Tailnet::tell(PlanDelta delta) {
   for (NodeObject& object : delta.puts) {
     if (auto* peer = std::get_if<TailnetPeer>(&object)) place(*peer);
   }
-  if (!delta.empty()) hooks_.on_plan(delta.deletes, std::move(delta.puts));
+  if (!delta.empty()) hooks_.on_plan(delta.deletes, delta.puts);
   arm_plan();
 }
 

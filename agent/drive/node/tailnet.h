@@ -32,7 +32,8 @@ constexpr size_t kPathsFileBytes = size_t{16} << 20;
 
 /// What becomes of it outside. All from the loop; none may destroy the tailnet.
 struct TailnetHooks {
-  std::function<void(const std::vector<ObjectId>& deletes, std::vector<NodeObject> puts)> on_plan;
+  std::function<void(const std::vector<ObjectId>& deletes, const std::vector<NodeObject>& puts)>
+      on_plan;
   std::function<void(const PathSteps& path)> on_move;
   std::function<void(const PublicKey& peer)> observe;
 };

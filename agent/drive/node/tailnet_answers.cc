@@ -108,8 +108,7 @@ struct TailnetAnswers::Client {
   Json replies = Json::array();
 };
 
-TailnetAnswers::TailnetAnswers(io::Loop& loop, Tailnet& tailnet)
-    : loop_(loop), tailnet_(tailnet) {}
+TailnetAnswers::TailnetAnswers(io::Loop& loop, Tailnet& tailnet) : loop_(loop), tailnet_(tailnet) {}
 TailnetAnswers::~TailnetAnswers() = default;
 
 void TailnetAnswers::serve(Fd connection, const Fd& request) {
@@ -156,7 +155,7 @@ void TailnetAnswers::drop(Client& client) {
   std::erase_if(clients_, [&](const auto& each) { return each.get() == &client; });
 }
 
-void TailnetAnswers::answer(Client& client, Json answer) {
+void TailnetAnswers::answer(Client& client, const Json& answer) {
   Json whole{{"v", 1}};
   whole.update(answer);
   const std::string text = whole.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -34,7 +34,7 @@ class TailnetAnswers {
  private:
   struct Client;
   void carry_out(Client& client, const Json& request);
-  void answer(Client& client, Json answer);
+  void answer(Client& client, const Json& answer);
   void refuse(Client& client, ExitCode code, const std::string& message, const std::string& hint);
   void ping(Client& client, const Json& args);
   void ping_once(Client& client);
