@@ -23,6 +23,7 @@ Result<std::vector<Prefix>, ChannelError> parse_prefixes(ByteReader& in) {
   const uint16_t count = in.u16();
   if (count > kMaxPrefixes) return Fail{ChannelError::kTooMany};
   std::vector<Prefix> out;
+  out.reserve(count);
   for (uint16_t i = 0; i < count; ++i) out.push_back(TRY(parse_prefix(in)));
   return out;
 }
@@ -131,6 +132,7 @@ Result<PathSteps, ChannelError> parse_path_steps(ByteReader& in) {
   path.peer.bytes = in.array<32>();
   const uint16_t count = in.u16();
   if (count > kMaxPathSteps) return Fail{ChannelError::kTooMany};
+  path.steps.reserve(count);
   for (uint16_t i = 0; i < count; ++i) path.steps.push_back(TRY(parse_step(in)));
   return path;
 }
