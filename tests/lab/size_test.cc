@@ -30,7 +30,7 @@ uint32_t send_mss(const Fd& socket) {
 }
 
 // The LAN behind the gateway carries less than the tunnel: the laptop hears of it.
-TEST(lab_lan, pmtud) {
+SCENE(lan, pmtud) {
   for_both([](const Side& side) {
     const bool six = &side == &kV6;
     Office office(std::string("pmtud-") + side.name);
@@ -68,7 +68,7 @@ TEST(lab_lan, pmtud) {
 }
 
 // A client that believes in 1500 bytes is told the truth in both directions of the handshake.
-TEST(lab_lan, mss) {
+SCENE(lan, mss) {
   for_both([](const Side& side) {
     const bool six = &side == &kV6;
     Office office(std::string("mss-") + side.name);
@@ -137,7 +137,7 @@ void forge_error(const Office& office, const Side& side, uint16_t source) {
   });
 }
 
-TEST(lab_lan, icmp_error) {
+SCENE(lan, icmp_error) {
   for_both([](const Side& side) {
     Office office(std::string("icmp-error-") + side.name);
     office.up("  - {id: all, from: [laptop], to: [lan], proto: [udp]}");
