@@ -52,6 +52,7 @@ TEST_F(scene_subnet, ping) {
     tailnet.laptop.ask("ping", {{"to", kLanServer}, {"type", "icmp"}});
     tailnet.laptop.ask("ping", {{"to", tailnet.branch.ip()}, {"type", "icmp"}});
     tailnet.laptop.ask("ping", {{"to", tailnet.branch.ip()}, {"type", "disco"}});
+    ASSERT_FALSE(HasFailure()) << tailnet.dump();
   };
   expect_answers();
   EXPECT_TRUE(tailnet.direct()) << tailnet.dump();
