@@ -3,19 +3,11 @@
 #include <memory>
 
 #include "agent/agentd/program.h"
+#include "tests/support/other_wireguard.h"
 #include "tests/support/userspace_wg/client.h"
 
 namespace sallyport {
 namespace {
-
-Probe probe() {
-  Probe out = probe_kernel();
-  out.kernel.wireguard = true;
-  std::erase_if(out.missing, [](const Missing& missing) {
-    return missing.what.find("WireGuard") != std::string::npos;
-  });
-  return out;
-}
 
 Result<WireGuardPart> userspace_wireguard() {
   return WireGuardPart{std::make_unique<userspace_wg::Client>(), userspace_wg::Client::observe};
@@ -25,6 +17,7 @@ Result<WireGuardPart> userspace_wireguard() {
 }  // namespace sallyport
 
 int main(int argc, char** argv) {
-  return sallyport::run_agent(
-      argc, argv, {.probe = sallyport::probe, .open_wireguard = sallyport::userspace_wireguard});
+  return sallyport::run_agent(argc, argv,
+                              {.probe = sallyport::probe_but_for_wireguard,
+                               .open_wireguard = sallyport::userspace_wireguard});
 }

@@ -3,19 +3,11 @@
 #include <memory>
 
 #include "agent/agentd/program.h"
+#include "tests/support/other_wireguard.h"
 #include "tests/support/stand_in/client.h"
 
 namespace sallyport {
 namespace {
-
-Probe probe() {
-  Probe out = probe_kernel();
-  out.kernel.wireguard = true;
-  std::erase_if(out.missing, [](const Missing& missing) {
-    return missing.what.find("WireGuard") != std::string::npos;
-  });
-  return out;
-}
 
 Result<WireGuardPart> stand_in_wireguard() {
   return WireGuardPart{std::make_unique<stand_in::Client>(), stand_in::Client::observe};
@@ -25,6 +17,7 @@ Result<WireGuardPart> stand_in_wireguard() {
 }  // namespace sallyport
 
 int main(int argc, char** argv) {
-  return sallyport::run_agent(
-      argc, argv, {.probe = sallyport::probe, .open_wireguard = sallyport::stand_in_wireguard});
+  return sallyport::run_agent(argc, argv,
+                              {.probe = sallyport::probe_but_for_wireguard,
+                               .open_wireguard = sallyport::stand_in_wireguard});
 }
