@@ -302,10 +302,11 @@ std::optional<WireguardEndpoint> Paths::endpoint_of(const NodeKey& peer,
                                                     uint16_t relay_port) const {
   const PeerEntry* const entry = table_.find(peer);
   if (entry == nullptr) return {};
+  const bool yields = !entry->peer.one_of_us || node_key_ < peer;
   const auto& direct = entry->path.kernel_path().direct;
-  if (direct) return WireguardEndpoint{direct->peer, kDirectKeepaliveS};
+  if (direct) return WireguardEndpoint{direct->peer, kDirectKeepaliveS, yields};
   if (entry->peer.wireguard_only) return {};
-  return WireguardEndpoint{{entry->parking, relay_port}, 0};
+  return WireguardEndpoint{{entry->parking, relay_port}, 0, yields};
 }
 
 std::optional<IpAddress> Paths::parking_of(const NodeKey& peer) const {

@@ -40,6 +40,7 @@ PathPeer path_peer(const NetmapNode& node);
 struct WireguardEndpoint {
   Endpoint endpoint;
   uint16_t keepalive_s = 0;
+  bool yields = true;  // see TailnetPeer: between two of our kind only the lower key drops
   friend bool operator==(const WireguardEndpoint&, const WireguardEndpoint&) = default;
 };
 

@@ -112,20 +112,10 @@ class DerpNodeOfOurs {
 
 enum class By : uint8_t { kName, kPin, kNothing };
 
-class interop_derp : public testing::Test {
+class interop_derp : public WithReference {
  protected:
-  void SetUp() override {
-    if (!no_reference()) return;
-    const char* const ci = std::getenv("CI");
-    if (ci != nullptr && std::string_view(ci) == "true") FAIL() << why_no_reference();
-    GTEST_SKIP() << why_no_reference();
-  }
   ~interop_derp() override {
     if (!ca_file_.empty()) ::unlink(ca_file_.c_str());
-  }
-  template <class Predicate>
-  bool until(Predicate&& done) {
-    return io::run_until(*loop_, done);
   }
   /// Two regions, whose nodes are verified in this way.
   void serve(By by, std::vector<std::string> options = {}) {
@@ -180,7 +170,6 @@ class interop_derp : public testing::Test {
     EXPECT_TRUE(one.failures.empty()) << testing::PrintToString(one.failures);
   }
 
-  std::unique_ptr<io::Loop> loop_ = io::make_loop();
   std::unique_ptr<Reference> reference_;
   DerpMap map_;
   std::string ca_pem_;

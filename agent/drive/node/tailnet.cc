@@ -13,11 +13,6 @@
 namespace sallyport {
 namespace {
 
-/// Of our own kind: it yields to crossing handshakes as we do.
-bool is_ours(const NetmapNode& peer) {
-  return peer.hostinfo && peer.hostinfo->app == control::own_hostinfo({}).app;
-}
-
 size_t at(channel::JoinFd fd) { return static_cast<size_t>(fd); }
 
 Result<StateFile> file_of(std::vector<Fd>& fds, channel::JoinFd first, size_t limit) {
@@ -98,7 +93,6 @@ Result<std::unique_ptr<Tailnet>> Tailnet::create(io::Loop& loop, channel::Join o
                            bool whole) { self->on_netmap(changes, whole); },
        .on_node_key =
            [self](const PrivateKey& key) {
-             self->own_key_ = key.public_key();
              self->paths_->set_node_key(key);
              self->hooks_.on_plan({}, {WireguardKey{key}});
            },
@@ -157,7 +151,6 @@ void Tailnet::on_observed(const channel::Observed& observed) {
 // Paths first: where WireGuard finds a peer is part of its object.
 void Tailnet::on_netmap(const NetmapChanges& changes, bool whole) {
   const Netmap& netmap = control_->netmap();
-  find_kin(changes, whole);
   paths_->on_netmap(netmap, changes, whole);
   tell(whole ? planner_.replan(netmap, io::wall_now())
              : planner_.update(netmap, changes, io::wall_now()));
@@ -181,30 +174,8 @@ void Tailnet::place(TailnetPeer& peer) const {
   if (const auto now = paths_->endpoint_of(peer.node_key)) {
     peer.endpoint = now->endpoint;
     peer.keepalive_s = now->keepalive_s;
+    peer.yields = now->yields;
   }
-  // Two of a kind that both drop crossing handshakes would never have one.
-  peer.yields = own_key_ < peer.node_key || !kin_keys_.contains(peer.node_key);
-}
-
-void Tailnet::find_kin(const NetmapChanges& changes, bool whole) {
-  const Netmap& netmap = control_->netmap();
-  const auto look = [&](NodeId id) {
-    if (const auto known = kin_.find(id); known != kin_.end()) {
-      kin_keys_.erase(known->second);
-      kin_.erase(known);
-    }
-    const auto peer = netmap.peers.find(id);
-    if (peer == netmap.peers.end() || !is_ours(peer->second)) return;
-    kin_.emplace(id, peer->second.node_key);
-    kin_keys_.insert(peer->second.node_key);
-  };
-  if (whole) {
-    kin_.clear();
-    kin_keys_.clear();
-    for (const auto& [id, peer] : netmap.peers) look(id);
-    return;
-  }
-  for (const auto& [id, aspects] : changes.peers) look(id);
 }
 
 void Tailnet::arm_plan() {

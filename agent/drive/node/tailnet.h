@@ -4,10 +4,8 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -72,7 +70,6 @@ class Tailnet {
   void place(TailnetPeer& peer) const;
   void replan();
   void arm_plan();
-  void find_kin(const NetmapChanges& changes, bool whole);
   void tell_control();
   void on_status();
 
@@ -82,9 +79,6 @@ class Tailnet {
   PlanFacts facts_;
   NetmapPlanner planner_;
   control::NodeInfo info_;
-  NodeKey own_key_;
-  std::map<NodeId, NodeKey> kin_;  // peers of our kind
-  std::set<NodeKey> kin_keys_;
   bool connected_ = false;
   bool started_ = false;
   io::Timer plan_due_;

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <filesystem>
 #include <fstream>
 
 #include "tests/interop/scenes/page_server.h"
@@ -70,15 +69,6 @@ void Branch::up() {
   key_ = entry["Key"];
   ip_ = without_length(entry["Addresses"].at(0));
   ground_.control("routes " + key_ + " " + kLanPrefix + ",0.0.0.0/0,::/0");
-}
-
-void Branch::reboot() {
-  const Output down = gateway.cli({"down"});
-  EXPECT_EQ(down.exit, 0) << down.err;
-  gateway.stop();
-  std::filesystem::remove_all(gateway.file("run"));
-  std::filesystem::create_directories(gateway.file("run"));
-  ASSERT_TRUE(gateway.start()) << dump();
 }
 
 std::string Branch::path_to(const std::string& ip) const {

@@ -24,8 +24,6 @@ class Branch {
   /// Joins, and has its LAN and its way to the internet approved at the control server. Fails the
   /// test if it does not get so far.
   void up();
-  /// Off and on: only the state directory is left of it.
-  void reboot();
   /// config.yaml.
   [[nodiscard]] std::string config() const;
 
